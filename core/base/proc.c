@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: ISC */
+#include "base/proc.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/str.h"
+
+int64_t time_now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+void time_sleep_ms(int64_t ms)
+{
+	struct timespec ts = {ms / 1000, (ms % 1000) * 1000000};
+
+	nanosleep(&ts, NULL);
+}
+
+char *proc_find_program(const char *name)
+{
+	const char *path = getenv("PATH");
+
+	if (strchr(name, '/'))
+		return access(name, X_OK) == 0 ? str_dup(name) : NULL;
+	/* the sbin folders hold lvm and zfs, and are often not in an ordinary user's PATH */
+	for (int system = 0; system < 2; system++) {
+		const char *p = system ? "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" : path;
+
+		while (p && *p) {
+			size_t n = strcspn(p, ":");
+			char *full = str_printf("%.*s/%s", (int)n, p, name);
+
+			if (n && access(full, X_OK) == 0)
+				return full;
+			free(full);
+			p += n + (p[n] == ':');
+		}
+	}
+	return NULL;
+}
+
+int proc_pidfd(pid_t pid)
+{
+	return (int)syscall(SYS_pidfd_open, pid, 0);
+}
+
+int proc_signal(int pidfd, int signal)
+{
+	return (int)syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0);
+}
+
+static int wait_time(int64_t deadline_ms)
+{
+	int64_t left = deadline_ms - time_now_ms();
+
+	return left < 0 ? 0 : left > 1000000 ? 1000000 : (int)left;
+}
+
+int proc_wait_end(int pidfd, int64_t deadline_ms)
+{
+	struct pollfd p = {pidfd, POLLIN, 0};
+
+	for (;;) {
+		int n = poll(&p, 1, wait_time(deadline_ms));
+
+		if (n > 0)
+			return 1;
+		if (n == 0 || errno != EINTR)
+			return 0;
+	}
+}
+
+char proc_state(pid_t pid)
+{
+	autofree char *path = str_printf("/proc/%d/stat", (int)pid);
+	autofree char *text = file_read_at(AT_FDCWD, path, 65536, NULL);
+	const char *end = text ? strrchr(text, ')') : NULL;
+
+	return end && end[1] == ' ' ? end[2] : 0;
+}
+
+struct capture {
+	int fd;
+	struct strbuf *buf;
+	size_t keep; /* 0: all */
+};
+
+static void capture_read(struct capture *c)
+{
+	char data[16384];
+	ssize_t n = read(c->fd, data, sizeof(data));
+
+	if (n < 0 && (errno == EINTR || errno == EAGAIN))
+		return;
+	if (n <= 0) {
+		close(c->fd);
+		c->fd = -1;
+		return;
+	}
+	strbuf_add(c->buf, data, (size_t)n);
+	if (c->keep && c->buf->length > c->keep) {
+		size_t extra = c->buf->length - c->keep;
+
+		memmove(c->buf->data, c->buf->data + extra, c->keep + 1);
+		c->buf->length = c->keep;
+	}
+}
+
+/* Collects both outputs until they close or the deadline passes; -1: too late. */
+static int collect(struct capture *captures, int64_t deadline_ms)
+{
+	while (captures[0].fd >= 0 || captures[1].fd >= 0) {
+		struct pollfd p[2] = {{captures[0].fd, POLLIN, 0}, {captures[1].fd, POLLIN, 0}};
+		int n = poll(p, 2, wait_time(deadline_ms));
+
+		if (log_interrupted || n == 0 || (n < 0 && errno != EINTR))
+			return -1;
+		for (int i = 0; n > 0 && i < 2; i++)
+			if (p[i].revents)
+				capture_read(&captures[i]);
+	}
+	return 0;
+}
+
+static int spawn(const char *program, const struct vmf_run *run, int out, int errors, pid_t *pid)
+{
+	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attributes;
+	sigset_t none, defaults;
+	int rc;
+
+	posix_spawn_file_actions_init(&actions);
+	if (run->stdin_fd > 0)
+		posix_spawn_file_actions_adddup2(&actions, run->stdin_fd, 0);
+	else
+		posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+	posix_spawn_file_actions_adddup2(&actions, out, 1);
+	posix_spawn_file_actions_adddup2(&actions, errors, 2);
+	posix_spawnattr_init(&attributes);
+	sigemptyset(&none);
+	sigfillset(&defaults);
+	posix_spawnattr_setsigmask(&attributes, &none);
+	posix_spawnattr_setsigdefault(&attributes, &defaults);
+	posix_spawnattr_setpgroup(&attributes, 0);
+	posix_spawnattr_setflags(
+		&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
+	rc = posix_spawn(pid, program, &actions, &attributes, (char *const *)run->argv, environ);
+	posix_spawnattr_destroy(&attributes);
+	posix_spawn_file_actions_destroy(&actions);
+	return rc;
+}
+
+int proc_run(struct vmf_run *run, int64_t deadline_ms, struct vmf_error *err)
+{
+	autofree char *program = proc_find_program(run->argv[0]);
+	int out[2] = {-1, -1}, errors[2] = {-1, -1};
+	struct strbuf out_buf = STRBUF_INIT, err_buf = STRBUF_INIT;
+	struct capture captures[2];
+	pid_t pid;
+	int rc, status, late;
+
+	if (!program)
+		return vmf_fail(err, VMF_E_MISSING, 0, "`vmf doctor` says which package has it", "no program %s",
+			run->argv[0]);
+	if (run->timeout_ms > 0)
+		deadline_ms = time_now_ms() + run->timeout_ms;
+	else if (deadline_ms <= 0)
+		deadline_ms = time_now_ms() + 600000;
+	if ((run->stdout_fd <= 0 && pipe2(out, O_CLOEXEC) < 0) || pipe2(errors, O_CLOEXEC) < 0)
+		return vmf_fail_errno(err, NULL, "pipe");
+	rc = spawn(program, run, run->stdout_fd > 0 ? run->stdout_fd : out[1], errors[1], &pid);
+	if (out[1] >= 0)
+		close(out[1]);
+	close(errors[1]);
+	captures[0] = (struct capture){out[0], &out_buf, 0};
+	captures[1] = (struct capture){errors[0], &err_buf, 4096};
+	if (rc) {
+		if (out[0] >= 0)
+			close(out[0]);
+		close(errors[0]);
+		return vmf_fail(err, VMF_E_FAILED, rc, NULL, "cannot run %s", program);
+	}
+	late = collect(captures, deadline_ms);
+	for (int i = 0; i < 2; i++)
+		if (captures[i].fd >= 0)
+			close(captures[i].fd);
+	if (late < 0)
+		kill(-pid, SIGKILL);
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	run->out = strbuf_take(&out_buf);
+	run->err = strbuf_take(&err_buf);
+	run->status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+	if (late < 0)
+		return vmf_fail(err, log_interrupted ? VMF_E_FAILED : VMF_E_TIMEOUT, 0, NULL, "%s %s", run->argv[0],
+			log_interrupted ? "was interrupted" : "took too long and was ended");
+	return 0;
+}
+
+static struct flock range(short type, off_t byte)
+{
+	struct flock l;
+
+	memset(&l, 0, sizeof(l));
+	l.l_type = type;
+	l.l_whence = SEEK_SET;
+	l.l_start = byte;
+	l.l_len = 1;
+	return l;
+}
+
+int lock_take(int fd, off_t byte)
+{
+	struct flock l = range(F_WRLCK, byte);
+
+	if (fcntl(fd, F_OFD_SETLK, &l) == 0)
+		return 0;
+	if (errno == EACCES)
+		errno = EAGAIN;
+	return -1;
+}
+
+int lock_wait(int fd, off_t byte, int64_t deadline_ms)
+{
+	int64_t pause_ms = 1;
+
+	for (;;) {
+		if (lock_take(fd, byte) == 0)
+			return 0;
+		if (errno != EAGAIN || time_now_ms() >= deadline_ms || log_interrupted)
+			return -1;
+		time_sleep_ms(pause_ms);
+		pause_ms = pause_ms < 16 ? pause_ms * 2 : 16;
+	}
+}
+
+int lock_drop(int fd, off_t byte)
+{
+	struct flock l = range(F_UNLCK, byte);
+
+	return fcntl(fd, F_OFD_SETLK, &l);
+}
+
+int lock_is_held(int fd, off_t byte)
+{
+	struct flock l = range(F_WRLCK, byte);
+
+	if (fcntl(fd, F_OFD_GETLK, &l) < 0)
+		return -1;
+	return l.l_type != F_UNLCK;
+}
