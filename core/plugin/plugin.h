@@ -25,6 +25,12 @@ struct plugin {
 	enum plugin_state state;
 };
 
+/*
+ * Where plugins are looked for, in order: VMF_PLUGIN_PATH (parted by ':'; not when running with more rights
+ * than the caller), the build tree that the program stands in, the prefix that it stands in, the prefix
+ * that it was configured for.
+ */
+void plugin_search_path(struct strv *folders);
 /* Folders in the order in which they are searched; the linked-in plugins come last. Call once. */
 void plugin_setup(const struct strv *folders);
 /*
