@@ -73,7 +73,7 @@ static int setup(struct vmf_error *err)
 		lt_dlexit();
 		return vmf_fail(err, VMF_E_FAILED, 0, NULL, "libltdl: %s", lt_dlerror());
 	}
-	lt_dlloader_remove("lt_dlopen");
+	free(lt_dlloader_remove("lt_dlopen"));
 	is_ready = true;
 	return 0;
 }
