@@ -25,7 +25,7 @@ void qemu_args_add(struct qemu_args *args, const char *option, const char *value
 void qemu_args_addf(struct qemu_args *args, const char *option, const char *fmt, ...) VMF_PRINTF(3, 4);
 /* option and compact JSON; consumes VALUE */
 void qemu_args_json(struct qemu_args *args, const char *option, json_t *value);
-/* QEMU inherits FD (owned from now on); returns its number */
+/* QEMU inherits FD (owned from now on); returns its number, another one if FD is 0, 1 or 2 */
 int qemu_args_fd(struct qemu_args *args, int fd);
 /* -add-fd: returns "/dev/fdset/N" (malloc'd). FD's access mode must be the one QEMU will ask for: O_RDWR
  * for writable disks, O_RDONLY for read-only ones, O_WRONLY for logs. */
@@ -35,8 +35,9 @@ char *qemu_args_procfd(struct qemu_args *args, int fd);
 
 /*
  * Block nodes of BLOCK: format node NODE on file node NODE-file, backing layers NODE-b1 ... explicit, so
- * that QEMU never opens a path. Files are opened here with the rights of the caller. With dry_run nothing
- * is opened and fds are shown as 0.
+ * that QEMU never opens a path. Files are opened here with the rights of the caller; a layer's fd counts as given
+ * if it is above 2. A qcow2 image whose header names a backing file must not be the last layer. With dry_run
+ * nothing is opened and paths stand in place of fdsets, so that the line can be tried by hand.
  */
 int qemu_args_block(struct qemu_args *args, const char *node, const struct vmf_block *block, bool dry_run,
 	struct vmf_error *err);

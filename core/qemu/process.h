@@ -29,10 +29,11 @@ struct qemu_spawn {
 int qemu_spawn(const struct qemu_spawn *spawn, pid_t *pid, int *pidfd, struct vmf_error *err);
 
 /* A bound, not yet listening, close-on-exec unix stream socket with MODE; paths over 107 bytes are an error that
- * says so. Returns the fd or -1. */
+ * says so. A socket that is there already is replaced. Returns the fd or -1. */
 int qemu_socket(const char *path, mode_t mode, struct vmf_error *err);
 
-/* The last lines of QEMU's log from OFFSET on, for messages: at most MAX bytes, without the final newline. */
+/* The last whole lines of QEMU's log from OFFSET on, for messages: at most MAX bytes, without the final newline
+ * and control characters. Never NULL; the caller frees. */
 char *qemu_log_tail(const char *path, off_t offset, size_t max);
 
 #endif
