@@ -116,7 +116,7 @@ struct vmf_plugin {
  */
 #define VMF_PLUGIN(module) \
 	extern VMF_EXPORT const struct vmf_plugin module##_LTX_vmf_plugin; \
-	VMF_EXPORT const struct vmf_plugin module##_LTX_vmf_plugin
+	const struct vmf_plugin module##_LTX_vmf_plugin
 
 #define VMF_COUNT(array) (sizeof(array) / sizeof((array)[0]))
 

@@ -1,0 +1,478 @@
+/* SPDX-License-Identifier: ISC */
+/* What a plugin does when it is called: on nothing, in dry-run, with a host that fails, and for real. */
+#include "check.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MIB 1048576u
+
+/* ---- the contract of every call ----------------------------------------------------------- */
+
+/* 0 and untouched, or -1 and set. Returns the error's code, 0 for success. */
+static int judge(struct subject *s, const char *what, int rc, struct vmf_error *err)
+{
+	int code = err->code;
+
+	if (rc == 0 && code)
+		complain(s, "%s: returned 0, but set the error \"%s\"", what, err->message);
+	else if (rc == -1 && !code)
+		complain(s, "%s: returned -1 without host->fail()", what);
+	else if (rc != 0 && rc != -1)
+		complain(s, "%s: returned %d, which is neither 0 nor -1", what, rc);
+	if (code && (code < VMF_E_FAILED || code > VMF_E_UNSUPPORTED))
+		complain(s, "%s: the error's code is %d", what, code);
+	if (err->message && (!*err->message || strchr(err->message, '\n') || str_ends(err->message, ".")))
+		complain(s, "%s: a message is one line without a full stop: \"%s\"", what, err->message);
+	error_clear(err);
+	return rc == 0 ? 0 : code ? code : VMF_E_FAILED;
+}
+
+/* Calls CALL of the table OPS if the plugin has it; gives the code, or 0 if it has not. */
+#define TRY(s, ops, fn, ...) ((ops)->fn ? judge((s), #fn, (ops)->fn(&(s)->call, __VA_ARGS__), &err) : 0)
+
+/* What the call needs to succeed at. */
+#define MUST(s, ops, fn, ...) must((s), (ops)->fn ? (ops)->fn(&(s)->call, __VA_ARGS__) : 0, #fn, &err)
+
+static bool must(struct subject *s, int rc, const char *what, struct vmf_error *err)
+{
+	if (rc != 0 && err->code)
+		complain(s, "%s: %s%s%s", what, err->message, err->hint ? "; " : "",
+			err->hint ? err->hint : "");
+	return judge(s, what, rc, err) == 0;
+}
+
+static void storage_all(struct subject *s, const char *name)
+{
+	const struct vmf_storage_ops *ops = &s->plugin.ops.storage;
+	struct vmf_error err = VMF_ERROR_INIT;
+	struct vmf_pool pool = {.size = sizeof(pool)};
+	struct vmf_volume_list list = {0};
+	struct vmf_snapshot_list snapshots = {0};
+	struct vmf_block block = {.size = sizeof(block)};
+	char *path = NULL;
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	TRY(s, ops, check, &pool, &err);
+	TRY(s, ops, list, NULL, &list, &err);
+	TRY(s, ops, list, name, &list, &err);
+	TRY(s, ops, create, name, MIB, &err);
+	TRY(s, ops, attach, name, &block, &err);
+	TRY(s, ops, detach, name, &err);
+	TRY(s, ops, grow, name, 2 * MIB, &err);
+	TRY(s, ops, rename, name, "vmfcheck-renamed", &err);
+	TRY(s, ops, snapshot, name, "one", &err);
+	TRY(s, ops, snapshots, name, &snapshots, &err);
+	TRY(s, ops, rollback, name, "one", 0, &err);
+	TRY(s, ops, snapshot_remove, name, "one", &err);
+	TRY(s, ops, clone, name, NULL, "vmfcheck-clone", 0, &err);
+	TRY(s, ops, clone, name, "one", "vmfcheck-clone", 1, &err);
+	TRY(s, ops, send, name, null, &err);
+	TRY(s, ops, receive, "vmfcheck-received", MIB, null, &err);
+	TRY(s, ops, map, name, 0, &path, &err);
+	TRY(s, ops, unmap, name, &err);
+	TRY(s, ops, remove, "vmfcheck-received", &err);
+	TRY(s, ops, remove, "vmfcheck-clone", &err);
+	TRY(s, ops, remove, "vmfcheck-renamed", &err);
+	TRY(s, ops, remove, name, &err);
+	close(null);
+	for (size_t i = 0; i < block.n_layers; i++) {
+		const struct vmf_block_layer *layer =
+			(const void *)((const char *)block.layers + i * block.layer_stride);
+
+		if (layer->fd > 2)
+			close(layer->fd);
+	}
+}
+
+static const struct vmf_nic nic = {
+	.size = sizeof(nic), .mac = "52:54:00:12:34:56", .model = "virtio-net-pci"};
+
+static void close_netdev(struct vmf_netdev *netdev)
+{
+	for (size_t i = 0; i < netdev->n_fds && i < VMF_COUNT(netdev->fds); i++)
+		close(netdev->fds[i]);
+	for (size_t i = 0; i < netdev->n_vhost_fds && i < VMF_COUNT(netdev->vhost_fds); i++)
+		close(netdev->vhost_fds[i]);
+}
+
+static void network_all(struct subject *s, const char *name)
+{
+	const struct vmf_network_ops *ops = &s->plugin.ops.network;
+	const char *const no_ports[] = {NULL};
+	struct vmf_error err = VMF_ERROR_INIT;
+	struct vmf_netdev netdev = {.size = sizeof(netdev)};
+	struct vmf_nic_info info = {.size = sizeof(info)};
+	struct vmf_segment_list segments = {0};
+
+	if (ops->caps)
+		ops->caps(&s->call);
+	TRY(s, ops, check, &nic, &err);
+	TRY(s, ops, up, &nic, &netdev, &err);
+	TRY(s, ops, info, &nic, &info, &err);
+	TRY(s, ops, reconnect, NULL, &err);
+	TRY(s, ops, segment_list, &segments, &err);
+	TRY(s, ops, segment_create, name, no_ports, &err);
+	TRY(s, ops, segment_remove, name, &err);
+	TRY(s, ops, down, &err);
+	close_netdev(&netdev);
+}
+
+static void display_all(struct subject *s)
+{
+	const struct vmf_display_ops *ops = &s->plugin.ops.display;
+	struct vmf_error err = VMF_ERROR_INIT;
+	struct vmf_display display = {.size = sizeof(display)};
+	struct vmf_display_info info = {.size = sizeof(info)};
+	int fd = -1;
+
+	TRY(s, ops, check, &err);
+	TRY(s, ops, prepare, &display, &err);
+	TRY(s, ops, info, &info, &err);
+	if (ops->open && TRY(s, ops, open, &fd, &err) == 0 && fd >= 0)
+		close(fd);
+	TRY(s, ops, cleanup, &err);
+}
+
+static void placement_all(struct subject *s)
+{
+	const struct vmf_placement_ops *ops = &s->plugin.ops.placement;
+	struct vmf_error err = VMF_ERROR_INIT;
+	struct vmf_host_info info = {.size = sizeof(info), .temperature_millicelsius = INT32_MIN};
+
+	ops->caps(&s->call);
+	TRY(s, ops, probe, &info, &err);
+}
+
+static void call_all(struct subject *s, const char *name)
+{
+	switch (s->plugin.kind) {
+	case VMF_STORAGE:
+		storage_all(s, name);
+		break;
+	case VMF_NETWORK:
+		network_all(s, name);
+		break;
+	case VMF_DISPLAY:
+		display_all(s);
+		break;
+	case VMF_PLACEMENT:
+		placement_all(s);
+		break;
+	}
+}
+
+void calls_dry(struct subject *s)
+{
+	host_prepare(s, "root");
+	s->call.dry_run = 1;
+	call_all(s, "vmfcheck-dry");
+}
+
+void calls_faults(struct subject *s)
+{
+	host_prepare(s, "root");
+	s->call.dry_run = !s->may_run;
+	/* one service after the other fails, until there are no more of them */
+	for (unsigned n = 1; n < 200; n++) {
+		host_fail_at(n);
+		call_all(s, "vmfcheck-faults");
+		if (host_services_used() < n)
+			break;
+	}
+	host_fail_at(0);
+	call_all(s, "vmfcheck-faults");
+}
+
+/* ---- what is said and what is there ------------------------------------------------------- */
+
+static void want(struct subject *s, bool is_claimed, const char *claim, bool is_there, const char *call)
+{
+	if (is_claimed && !is_there)
+		complain(s, "claims %s, but has no call %s", claim, call);
+	if (!is_claimed && is_there)
+		complain(s, "has the call %s, but does not claim %s", call, claim);
+}
+
+static void storage_agrees(struct subject *s)
+{
+	const struct vmf_storage_ops *ops = &s->plugin.ops.storage;
+	struct vmf_error err = VMF_ERROR_INIT;
+	struct vmf_pool pool = {.size = sizeof(pool)};
+
+	if (!ops->check) {
+		skip(s, "it has no call check that would say what it can do");
+		return;
+	}
+	if (ops->check(&s->call, &pool, &err) < 0) {
+		skip(s, "its pool cannot be used: %s", err.message ? err.message : "no reason given");
+		error_clear(&err);
+		return;
+	}
+	if (pool.caps & (VMF_STORAGE_SNAPSHOT | VMF_STORAGE_LIVE_SNAPSHOT)) {
+		want(s, true, "snapshots", ops->snapshot != NULL, "snapshot");
+		want(s, true, "snapshots", ops->snapshots != NULL, "snapshots");
+		want(s, true, "snapshots", ops->rollback != NULL, "rollback");
+		want(s, true, "snapshots", ops->snapshot_remove != NULL, "snapshot_remove");
+	} else {
+		want(s, false, "snapshots", ops->snapshot != NULL, "snapshot");
+	}
+	if (pool.caps & VMF_STORAGE_COW_CLONE)
+		want(s, true, "copy-on-write clones", ops->clone != NULL, "clone");
+	if (pool.caps & VMF_STORAGE_LIVE_GROW)
+		want(s, true, "growing a running VM's volume", ops->grow != NULL, "grow");
+	want(s, (pool.caps & VMF_STORAGE_RENAME) != 0, "renaming", ops->rename != NULL, "rename");
+	want(s, (pool.caps & VMF_STORAGE_STREAM) != 0, "streams", ops->send != NULL, "send");
+	want(s, (pool.caps & VMF_STORAGE_STREAM) != 0, "streams", ops->receive != NULL, "receive");
+	want(s, (pool.caps & VMF_STORAGE_MAP) != 0, "mapping", ops->map != NULL, "map");
+	want(s, (pool.caps & VMF_STORAGE_MAP) != 0, "mapping", ops->unmap != NULL, "unmap");
+}
+
+static void network_agrees(struct subject *s)
+{
+	const struct vmf_network_ops *ops = &s->plugin.ops.network;
+	uint32_t caps = ops->caps ? ops->caps(&s->call) : 0;
+
+	want(s, (caps & VMF_NETWORK_SEGMENTS) != 0, "segments", ops->segment_create != NULL,
+		"segment_create");
+	want(s, (caps & VMF_NETWORK_SEGMENTS) != 0, "segments", ops->segment_remove != NULL,
+		"segment_remove");
+	want(s, (caps & VMF_NETWORK_SEGMENTS) != 0, "segments", ops->segment_list != NULL, "segment_list");
+	want(s, (caps & VMF_NETWORK_RECONNECT) != 0, "reconnecting", ops->reconnect != NULL, "reconnect");
+}
+
+void calls_agree(struct subject *s)
+{
+	host_prepare(s, NULL);
+	s->call.dry_run = 1;
+	switch (s->plugin.kind) {
+	case VMF_STORAGE:
+		storage_agrees(s);
+		break;
+	case VMF_NETWORK:
+		network_agrees(s);
+		break;
+	case VMF_PLACEMENT:
+		if (!(s->plugin.ops.placement.caps(&s->call) & VMF_PLACEMENT_HERE))
+			want(s, true, "another host", s->plugin.ops.placement.connect != NULL, "connect");
+		break;
+	case VMF_DISPLAY:
+		break;
+	}
+}
+
+/* ---- nothing there ------------------------------------------------------------------------ */
+
+/* Undoing what is gone succeeds; all else says that it is not there. */
+void calls_nothing_there(struct subject *s)
+{
+	const struct vmf_storage_ops *ops = &s->plugin.ops.storage;
+	struct vmf_error err = VMF_ERROR_INIT;
+	struct vmf_block block = {.size = sizeof(block)};
+	const char *name = "vmfcheck-never-made";
+	int code;
+
+	host_prepare(s, "root");
+	switch (s->plugin.kind) {
+	case VMF_STORAGE:
+		MUST(s, ops, remove, name, &err);
+		MUST(s, ops, detach, name, &err);
+		MUST(s, ops, unmap, name, &err);
+		MUST(s, ops, snapshot_remove, name, "one", &err);
+		code = TRY(s, ops, attach, name, &block, &err);
+		if (code == 0)
+			complain(s, "attach: a volume that does not exist was attached");
+		else if (code != VMF_E_NOT_FOUND)
+			complain(s, "attach: the code for a volume that does not exist is %s, not not-found",
+				error_code_name(code));
+		break;
+	case VMF_NETWORK:
+		MUST(s, &s->plugin.ops.network, down, &err);
+		break;
+	case VMF_DISPLAY:
+		MUST(s, &s->plugin.ops.display, cleanup, &err);
+		break;
+	case VMF_PLACEMENT:
+		break;
+	}
+}
+
+/* ---- for real ----------------------------------------------------------------------------- */
+
+static const struct vmf_volume *find_volume(struct subject *s, const char *name)
+{
+	struct vmf_error err = VMF_ERROR_INIT;
+	struct vmf_volume_list list = {0};
+
+	if (!MUST(s, &s->plugin.ops.storage, list, name, &list, &err))
+		return NULL;
+	if (list.count && list.stride < offsetof(struct vmf_volume, in_use) + sizeof(uint32_t)) {
+		complain(s, "list: a stride of %zu bytes", list.stride);
+		return NULL;
+	}
+	for (size_t i = 0; i < list.count; i++) {
+		const struct vmf_volume *v = (const void *)((const char *)list.items + i * list.stride);
+
+		if (str_equal(v->name, name))
+			return v;
+	}
+	return NULL;
+}
+
+static void look_at_volume(struct subject *s, const char *name, uint64_t bytes)
+{
+	const struct vmf_volume *v = find_volume(s, name);
+
+	if (!v) {
+		complain(s, "list: does not show the volume %s that was made", name);
+		return;
+	}
+	if (!v->is_ours)
+		complain(s, "list: a volume that create made is not marked as ours");
+	if (!str_equal(v->owner_uuid, s->vm.uuid))
+		complain(
+			s, "list: owner_uuid is %s, not the VM's", v->owner_uuid ? v->owner_uuid : "missing");
+	if (v->virtual_bytes < bytes)
+		complain(s, "list: virtual_bytes is %llu, asked for were %llu",
+			(unsigned long long)v->virtual_bytes, (unsigned long long)bytes);
+	if (!v->id || !v->format)
+		complain(s, "list: a volume without id or format");
+}
+
+static void attach_volume(struct subject *s, const char *name)
+{
+	const struct vmf_storage_ops *ops = &s->plugin.ops.storage;
+	struct vmf_error err = VMF_ERROR_INIT;
+	struct vmf_block block = {.size = sizeof(block)};
+
+	if (MUST(s, ops, attach, name, &block, &err)) {
+		if (!block.n_layers || !block.layers || !block.layers[0].driver)
+			complain(s, "attach: gave no layer, or one without driver");
+		else if (block.layers[0].fd < 0 &&
+			 (!block.layers[0].path || access(block.layers[0].path, F_OK) < 0))
+			complain(s, "attach: the path %s is not there",
+				block.layers[0].path ? block.layers[0].path : "(none)");
+		else if (block.layers[0].fd > 2)
+			close(block.layers[0].fd);
+	}
+	MUST(s, ops, detach, name, &err);
+	MUST(s, ops, detach, name, &err);
+}
+
+static void snapshot_volume(struct subject *s, const char *name)
+{
+	const struct vmf_storage_ops *ops = &s->plugin.ops.storage;
+	struct vmf_error err = VMF_ERROR_INIT;
+	struct vmf_snapshot_list list = {0};
+
+	if (!ops->snapshot || !MUST(s, ops, snapshot, name, "one", &err))
+		return;
+	if (MUST(s, ops, snapshots, name, &list, &err) && list.count != 1)
+		complain(s, "snapshots: shows %zu after one was made", list.count);
+	MUST(s, ops, rollback, name, "one", 0, &err);
+	MUST(s, ops, snapshot_remove, name, "one", &err);
+	MUST(s, ops, snapshot_remove, name, "one", &err);
+}
+
+static void storage_life(struct subject *s)
+{
+	const struct vmf_storage_ops *ops = &s->plugin.ops.storage;
+	struct vmf_error err = VMF_ERROR_INIT;
+	autofree char *name = str_printf("vmfcheck-%d", (int)getpid());
+	autofree char *other = str_printf("%s-renamed", name);
+	const char *now = name;
+	int code;
+
+	if (!MUST(s, ops, create, name, 4 * MIB, &err))
+		return;
+	look_at_volume(s, name, 4 * MIB);
+	code = TRY(s, ops, create, name, 4 * MIB, &err);
+	if (code != VMF_E_EXISTS)
+		complain(s, "create: the code for a name that is taken is %s, not exists",
+			error_code_name(code));
+	attach_volume(s, name);
+	if (ops->grow && MUST(s, ops, grow, name, 8 * MIB, &err)) {
+		look_at_volume(s, name, 8 * MIB);
+		if (TRY(s, ops, grow, name, MIB, &err) == 0)
+			complain(s, "grow: made a volume smaller");
+	}
+	snapshot_volume(s, name);
+	if (ops->rename && MUST(s, ops, rename, name, other, &err)) {
+		now = other;
+		look_at_volume(s, other, 4 * MIB);
+		if (find_volume(s, name))
+			complain(s, "rename: the old name is still listed");
+	}
+	MUST(s, ops, remove, now, &err);
+	if (find_volume(s, now))
+		complain(s, "remove: the volume is still listed");
+	MUST(s, ops, remove, now, &err);
+}
+
+static void network_life(struct subject *s)
+{
+	const struct vmf_network_ops *ops = &s->plugin.ops.network;
+	struct vmf_error err = VMF_ERROR_INIT;
+	struct vmf_netdev netdev = {.size = sizeof(netdev)};
+
+	if (!MUST(s, ops, check, &nic, &err) || !MUST(s, ops, up, &nic, &netdev, &err))
+		return;
+	if (!netdev.type || !*netdev.type)
+		complain(s, "up: gave no type");
+	if (netdev.n_fds > VMF_COUNT(netdev.fds) || (netdev.n_fds && !netdev.fd_prop))
+		complain(s, "up: %zu fds, fd_prop %s", netdev.n_fds,
+			netdev.fd_prop ? netdev.fd_prop : "missing");
+	close_netdev(&netdev);
+	MUST(s, ops, down, &err);
+	MUST(s, ops, down, &err);
+}
+
+static void display_life(struct subject *s)
+{
+	const struct vmf_display_ops *ops = &s->plugin.ops.display;
+	struct vmf_error err = VMF_ERROR_INIT;
+	struct vmf_display display = {.size = sizeof(display)};
+
+	if (!MUST(s, ops, check, &err))
+		return;
+	MUST(s, ops, prepare, &display, &err);
+	MUST(s, ops, cleanup, &err);
+	MUST(s, ops, cleanup, &err);
+}
+
+static void placement_life(struct subject *s)
+{
+	const struct vmf_placement_ops *ops = &s->plugin.ops.placement;
+	struct vmf_error err = VMF_ERROR_INIT;
+	struct vmf_host_info info = {.size = sizeof(info), .temperature_millicelsius = INT32_MIN};
+	int fd = -1;
+
+	if (!MUST(s, ops, probe, &info, &err))
+		return;
+	if (info.is_alive && (!info.cpus || !info.memory_bytes))
+		complain(s, "probe: a host that is alive has processors and memory");
+	if (ops->connect && info.is_alive && MUST(s, ops, connect, &fd, &err))
+		MUST(s, ops, disconnect, fd, &err);
+}
+
+void calls_life(struct subject *s)
+{
+	host_prepare(s, "root");
+	switch (s->plugin.kind) {
+	case VMF_STORAGE:
+		storage_life(s);
+		break;
+	case VMF_NETWORK:
+		network_life(s);
+		break;
+	case VMF_DISPLAY:
+		display_life(s);
+		break;
+	case VMF_PLACEMENT:
+		placement_life(s);
+		break;
+	}
+}

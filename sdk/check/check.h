@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * vmf-plugin-check: one plugin, tried against the contract in vmf/plugin.h. Each check runs in a process of
+ * its own, so that a plugin that crashes or hangs fails one check and no more.
+ */
+#ifndef VMF_SDK_CHECK_H
+#define VMF_SDK_CHECK_H
+
+#include <stdbool.h>
+
+#include "base/str.h"
+#include "config/config.h"
+#include "plugin/loader.h"
+#include "plugin/plugin.h"
+
+struct subject {
+	const char *path; /* absolute */
+	struct plugin plugin;
+	struct loader_module module;
+	struct strv settings; /* "name=value", as given */
+	bool may_run;	      /* --run: things may be created and removed */
+	char *scratch;	      /* an empty folder, the VM's run folder */
+
+	struct vmf_opts *opts;
+	struct arena arena;
+	struct host_services services;
+	struct vmf_vm_id vm;
+	struct vmf_call call;
+	struct strv complaints; /* what the check found */
+	char *skipped;		/* why it could not be made */
+};
+
+struct check {
+	const char *name;
+	const char *what; /* one line for --list */
+	unsigned kinds;	  /* 1 << kind */
+	bool runs;	  /* wants --run */
+	bool calls;	  /* wants the plugin's options */
+	void (*run)(struct subject *s);
+};
+
+#define OF(kind) (1u << (kind))
+#define ALL_KINDS (OF(VMF_STORAGE) | OF(VMF_NETWORK) | OF(VMF_DISPLAY) | OF(VMF_PLACEMENT))
+
+extern const struct check checks[]; /* ends with a NULL name */
+
+void complain(struct subject *s, const char *fmt, ...) VMF_PRINTF(2, 3);
+void skip(struct subject *s, const char *fmt, ...) VMF_PRINTF(2, 3);
+
+/* ---- the host that can fail (host.c) ------------------------------------------------------ */
+
+/* A call's surroundings, on the fault-injecting host; slot as given. */
+void host_prepare(struct subject *s, const char *slot);
+/* The host's Nth service that can fail (counted from 1) will; 0: none. */
+void host_fail_at(unsigned n);
+/* How many services that can fail were asked for since host_fail_at(). */
+unsigned host_services_used(void);
+
+/* ---- calls (calls.c) ---------------------------------------------------------------------- */
+
+/* Every call that the plugin has, in dry-run; the contract of results and errors is looked after. */
+void calls_dry(struct subject *s);
+void calls_agree(struct subject *s);
+void calls_faults(struct subject *s);
+void calls_nothing_there(struct subject *s);
+void calls_life(struct subject *s);
+
+#endif
