@@ -45,8 +45,8 @@ AC_DEFUN([VMF_PLUGIN], [
   AM_CONDITIONAL(m4_toupper([PLUGIN_]vmf_id), [test $vmf_built = yes])
   AS_IF([test $vmf_built = yes], [vmf_n_plugins=`expr $vmf_n_plugins + 1`])
   vmf_line=`printf '  %-22s %-5s %-4s %s' '$1' "$vmf_want" "$vmf_built" "$vmf_why"`
-  vmf_plugin_table="$vmf_plugin_table
-$vmf_line"
+  vmf_plugin_table="${vmf_plugin_table:+$vmf_plugin_table
+}$vmf_line"
   m4_popdef([vmf_id])dnl
 ])
 

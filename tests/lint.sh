@@ -1,0 +1,33 @@
+#!/bin/bash
+# SPDX-License-Identifier: ISC
+# make lint: formatting, shell scripts, and what cppcheck finds. A tool that is absent is said and passed over.
+#
+# Needs from the environment: LINT_C, LINT_SH (lists, relative to top_srcdir), LINT_FLAGS, top_srcdir.
+
+failed=0
+cd "$top_srcdir" || exit 1
+
+have()
+{
+	command -v "$1" >/dev/null || {
+		echo "lint: $1 is not installed: passed over"
+		return 1
+	}
+}
+
+# shellcheck disable=SC2086 # lists are words
+if have clang-format; then
+	clang-format --dry-run -Werror $LINT_C || failed=1
+fi
+# shellcheck disable=SC2086
+if have shellcheck; then
+	shellcheck $LINT_SH || failed=1
+fi
+# shellcheck disable=SC2086
+if have cppcheck; then
+	cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 --enable=warning,performance,portability \
+		--suppress=missingIncludeSystem --suppress=unknownMacro $LINT_FLAGS \
+		$(echo "$LINT_C" | tr ' ' '\n' | grep '\.c$') || failed=1
+fi
+[ $failed = 0 ] && echo "lint: nothing found"
+exit $failed
