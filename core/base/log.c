@@ -20,6 +20,8 @@ int log_level(void)
 	return level;
 }
 
+static void say(const char *prefix, const char *fmt, va_list ap) VMF_PRINTF(2, 0);
+
 static void say(const char *prefix, const char *fmt, va_list ap)
 {
 	flockfile(stderr);

@@ -10,6 +10,12 @@
 #include "base/proc.h"
 #include "config/config.h"
 
+static int host_fail(struct vmf_error *err, int code, int errnum, const char *hint, const char *fmt, ...)
+	VMF_PRINTF(5, 6);
+static int host_context(struct vmf_error *err, const char *fmt, ...) VMF_PRINTF(2, 3);
+static void host_log(const struct vmf_call *call, int level, const char *fmt, ...) VMF_PRINTF(3, 4);
+static char *host_printf(const struct vmf_call *call, const char *fmt, ...) VMF_PRINTF(2, 3);
+
 static const struct host_services *services_of(const struct vmf_call *call)
 {
 	return call->host_data;

@@ -76,13 +76,14 @@ static void add_beside_program(struct strv *list)
 	autofree char *built = folder ? path_join(folder, "plugins/.libs") : NULL;
 	autofree char *prefix = folder && str_equal(path_base(folder), "bin") ? path_parent(folder) : NULL;
 	autofree char *moved = NULL;
-	bool below_prefix = str_starts(VMF_PLUGIN_DIR, VMF_PREFIX "/");
+	const char *plugins = VMF_PLUGIN_DIR;
 
 	if (built && file_exists(built))
 		add_folder(list, built);
 	if (!prefix)
 		return;
-	moved = path_join(prefix, below_prefix ? VMF_PLUGIN_DIR + strlen(VMF_PREFIX "/") : "lib/vmf/plugins");
+	moved = path_join(prefix,
+		str_starts(plugins, VMF_PREFIX "/") ? plugins + strlen(VMF_PREFIX "/") : "lib/vmf/plugins");
 	if (file_exists(moved))
 		add_folder(list, moved);
 }

@@ -2,10 +2,14 @@
 /*
  * One plugin for each thing that a plugin can get wrong: built once per name in the Makefile's list, with
  * MODULE as the entry symbol's stem and IS_<module> defined. storage-good is what the others depart from.
+ * Those that load but have no manners are for vmf-plugin-check.
  */
 #include <vmf/plugin.h>
 
 #include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 extern int nobody_has_this_function(void);
 
@@ -17,6 +21,20 @@ static int list(
 	(void)err;
 #ifdef IS_storage_undefined
 	nobody_has_this_function();
+#elif defined(IS_storage_prints)
+	puts("a plugin never prints");
+#elif defined(IS_storage_crashes)
+	abort();
+#elif defined(IS_storage_exits)
+	exit(7);
+#elif defined(IS_storage_moves)
+	if (chdir("/") < 0)
+		return c->host->fail(err, VMF_E_FAILED, 0, NULL, "it could not even move");
+#elif defined(IS_storage_leaks)
+	if (dup(0) < 0)
+		return c->host->fail(err, VMF_E_FAILED, 0, NULL, "it could not even leak");
+#elif defined(IS_storage_says_nothing)
+	return -1;
 #endif
 	l->count = 0;
 	return 0;
