@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The store: a folder with one file per volume, and what all calls of the plugin share.
+ *
+ *   DIR/NAME.qcow2, DIR/NAME.raw   the volumes
+ *   DIR/.vmf/NAME.qcow2            vmf's mark on a volume (mark.c)
+ *   DIR/.vmf/NAME.qcow2.base       "overlays stand on it" (mark.c)
+ *   DIR/.vmf-NAME.PID.tmp          a volume that is not whole yet (temp.c)
+ *
+ * Nothing in this folder knows of core: only vmf/plugin.h and libc.
+ */
+#ifndef FQ_STORE_H
+#define FQ_STORE_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include <vmf/plugin.h>
+
+#define FQ_MARKS ".vmf"
+#define FQ_TEMP_PREFIX ".vmf-"
+#define FQ_TEMP_SUFFIX ".tmp"
+#define FQ_NAME_LENGTH 220 /* leaves room for the temporary name's ends */
+#define FQ_MAX_LAYERS 64
+
+enum fq_format { FQ_QCOW2, FQ_RAW };
+
+struct fq_store {
+	const struct vmf_call *c;
+	const struct vmf_host *h;
+	const char *dir;
+	int fd;      /* of the folder; -1: it is not there (yet) */
+	int mark_fd; /* of DIR/.vmf, opened when needed; -1 */
+	int lock_fd; /* held while names change hands; -1 */
+};
+
+struct fq_volume {
+	char name[NAME_MAX + 1];
+	char file[NAME_MAX + 1]; /* name and ending */
+	const char *path;        /* dir and file; memory of the host */
+	enum fq_format format;
+	struct stat st;          /* of the directory entry: links are not followed */
+};
+
+/* ---- store.c ------------------------------------------------------------------------------ */
+
+/* Opens the folder. With MAKE it is made if it is missing; else fd stays -1 then. */
+int fq_store_open(const struct vmf_call *c, struct fq_store *s, bool make, struct vmf_error *err);
+void fq_store_close(struct fq_store *s);
+
+/* host->fail() with the code that fits errnum (no space, permission, ... or VMF_E_FAILED). */
+#define fq_fail_errno(c, err, errnum, hint, ...) \
+	((c)->host->fail((err), fq_code_of(errnum), (errnum), (hint), __VA_ARGS__))
+int fq_code_of(int errnum);
+
+const char *fq_ending(enum fq_format format); /* ".qcow2" */
+const char *fq_format_name(enum fq_format format); /* "qcow2" */
+/* The volume's name if FILE is named like one of ours and its format; false: it is something else. */
+bool fq_parse_file(const char *file, char name[NAME_MAX + 1], enum fq_format *format);
+
+int fq_name_check(const struct vmf_call *c, const char *name, struct vmf_error *err);
+/* Fills V: 1, 0 if there is none, -1. */
+int fq_find(struct fq_store *s, const char *name, struct fq_volume *v, struct vmf_error *err);
+/* The same, but none is VMF_E_NOT_FOUND. */
+int fq_find_or_fail(struct fq_store *s, const char *name, struct fq_volume *v, struct vmf_error *err);
+/* Fails with VMF_E_EXISTS if NAME is taken in either format. */
+int fq_find_none(struct fq_store *s, const char *name, struct vmf_error *err);
+/* Opens the volume's file, which may be a link; it must be a regular file or a block device. */
+int fq_open(struct fq_store *s, const struct fq_volume *v, int flags, struct vmf_error *err);
+
+/* Bytes of a file or a block device, -1 and errno. */
+int64_t fq_fd_size(int fd);
+/* pread() and pwrite() of all: 0, or -1 and errno; a short read is ENODATA. */
+int fq_pread(int fd, void *data, size_t length, off_t offset);
+int fq_pwrite(int fd, const void *data, size_t length, off_t offset);
+/* The volume's size as the guest sees it. */
+int fq_virtual_size(struct fq_store *s, const struct fq_volume *v, uint64_t *size, struct vmf_error *err);
+/* TEXT as a JSON string with its quotes; host's memory. */
+const char *fq_json_string(const struct vmf_call *c, const char *text);
+/* Fails with VMF_E_NO_SPACE if the folder's filesystem has not BYTES left. */
+int fq_need_space(struct fq_store *s, uint64_t bytes, struct vmf_error *err);
+
+/* ---- mark.c ------------------------------------------------------------------------------- */
+
+/* Serialises those who give and take names in this store; dropped by fq_store_close() at the latest. */
+int fq_lock(struct fq_store *s, struct vmf_error *err);
+void fq_unlock(struct fq_store *s);
+/* Whether FILE, whose directory entry is ST, is ours; *uuid: its VM's, host's memory, may be NULL. */
+bool fq_mark_is_ours(struct fq_store *s, const char *file, const struct stat *st, const char **uuid);
+int fq_mark_write(struct fq_store *s, const char *file, int fd, const char *uuid, struct vmf_error *err);
+void fq_mark_remove(struct fq_store *s, const char *file);
+/* VMF_E_PERMISSION unless V is ours; DOING: "removed". */
+int fq_must_be_ours(struct fq_store *s, const struct fq_volume *v, const char *doing, struct vmf_error *err);
+/* The note that overlays stand on a volume; it may be there in vain, never missing for our own overlays. */
+int fq_base_note(struct fq_store *s, const char *file, struct vmf_error *err);
+bool fq_base_is_noted(struct fq_store *s, const char *file);
+void fq_base_forget(struct fq_store *s, const char *file);
+
+/* ---- temp.c ------------------------------------------------------------------------------- */
+
+struct fq_temp {
+	int fd;                  /* O_RDWR */
+	char file[NAME_MAX + 1]; /* empty: it has no name yet (O_TMPFILE) */
+	const char *path;        /* dir and file, or NULL */
+};
+
+/* A file in the making. NAMED: a program needs its path. It vanishes if we die; see fq_temp_clean(). */
+int fq_temp_new(struct fq_store *s, const char *name, bool named, struct fq_temp *t, struct vmf_error *err);
+/* Gives it the volume's name, marked for the call's VM; VMF_E_EXISTS if that is taken. Closes T. */
+int fq_temp_publish(
+	struct fq_store *s, struct fq_temp *t, const char *name, enum fq_format format, struct vmf_error *err);
+void fq_temp_drop(struct fq_store *s, struct fq_temp *t);
+/* Removes a temporary file that a dead process left behind. */
+void fq_temp_clean(struct fq_store *s, const char *file);
+/* The same for all of them in the folder. */
+void fq_temp_clean_all(struct fq_store *s);
+
+/* ---- lock.c ------------------------------------------------------------------------------- */
+
+enum fq_use { FQ_FREE, FQ_READ, FQ_WRITTEN };
+/* What QEMU (or a tool of its) does with the image, by its locks on it. */
+enum fq_use fq_use_of(int fd);
+/* VMF_E_BUSY if the volume is open: for writing, or at all. */
+int fq_must_be_free(struct fq_store *s, const struct fq_volume *v, bool readers_too, struct vmf_error *err);
+/* The volume is open and the call is for a VM's disk: its QEMU is to be asked. */
+bool fq_is_live(struct fq_store *s, const struct fq_volume *v);
+
+/* ---- chain.c ------------------------------------------------------------------------------ */
+
+struct fq_layer {
+	const char *path;
+	enum fq_format format;
+	struct stat st;
+};
+
+/* What V stands on, V first. Layers outside of the store's folders, loops, unknown formats are errors. */
+int fq_chain(struct fq_store *s, const struct fq_volume *v, struct fq_layer layers[FQ_MAX_LAYERS], size_t *count,
+	struct vmf_error *err);
+/* The path that BACKING, as written in the image PATH, means; NULL: not a file's name. Host's memory. */
+const char *fq_backing_path(const struct vmf_call *c, const char *path, const char *backing);
+/* Names of the volumes in this folder that stand directly on V, as "a, b and 3 more"; NULL: none. -1: failed. */
+int fq_overlays(struct fq_store *s, const struct fq_volume *v, char **names, struct vmf_error *err);
+/* VMF_E_STATE if something stands on V; DOING: "removed", REMEDY: the hint's end. */
+int fq_must_be_bare(struct fq_store *s, const struct fq_volume *v, const char *doing, struct vmf_error *err);
+
+/* ---- options ------------------------------------------------------------------------------ */
+
+uint64_t fq_opt_cluster_size(const struct vmf_call *c);
+int fq_opt_check(const struct vmf_call *c, struct vmf_error *err);
+bool fq_opt_is(const struct vmf_call *c, const char *option, const char *value);
+
+/* What the store can do now; raw has no snapshots. */
+#define FQ_CAPS (VMF_STORAGE_LIVE_GROW | VMF_STORAGE_RENAME)
+
+/* ---- calls -------------------------------------------------------------------------------- */
+
+int fq_check(const struct vmf_call *c, struct vmf_pool *pool, struct vmf_error *err);
+int fq_list(const struct vmf_call *c, const char *prefix, struct vmf_volume_list *list, struct vmf_error *err);
+int fq_create(const struct vmf_call *c, const char *name, uint64_t size_bytes, struct vmf_error *err);
+int fq_remove(const struct vmf_call *c, const char *name, struct vmf_error *err);
+int fq_rename(const struct vmf_call *c, const char *name, const char *new_name, struct vmf_error *err);
+int fq_grow(const struct vmf_call *c, const char *name, uint64_t size_bytes, struct vmf_error *err);
+int fq_attach(const struct vmf_call *c, const char *name, struct vmf_block *block, struct vmf_error *err);
+int fq_detach(const struct vmf_call *c, const char *name, struct vmf_error *err);
+
+#endif
