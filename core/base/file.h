@@ -32,6 +32,8 @@ int file_remove_tree(const char *path, struct vmf_error *err);
 bool file_exists(const char *path);
 /* Writes all or fails with errno. */
 int fd_write_all(int fd, const void *data, size_t length);
+/* Copies all of FROM, from its start, behind what is in TO. -1 and errno. */
+int fd_copy_all(int to, int from);
 
 /* "a/b", without doubling slashes; an absolute NAME stays as it is. The caller frees. */
 char *path_join(const char *folder, const char *name);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A QMP client: one connection, deadlines on everything, JSON by jansson. Deadlines are of time_now_ms()'s clock;
+ * A QMP client: one connection, deadlines on everything, JSON by jansson. Deadlines are times of time_now_ms();
  * one that has passed takes what is there and does not wait.
  * https://qemu-project.gitlab.io/qemu/interop/qmp-spec.html
  */
@@ -22,8 +22,9 @@ struct qmp;
  * NULL and err on failure.
  */
 struct qmp *qmp_open(const char *path, int64_t deadline_ms, struct vmf_error *err);
-/* Connects and sends qmp_capabilities, but reads nothing yet: for start, where QEMU is still on its way. DEATH_FD (or -1) is a
- * pidfd: if it becomes readable while waiting, calls fail with VMF_E_FAILED "QEMU ended". */
+/* Connects and sends qmp_capabilities, but reads nothing yet: for start, where QEMU is still on its way.
+ * DEATH_FD (or -1; the caller's) is a pidfd: if it becomes readable while waiting, calls fail with VMF_E_FAILED
+ * "QEMU ended". */
 struct qmp *qmp_begin(const char *path, int death_fd, struct vmf_error *err);
 int qmp_finish(struct qmp *qmp, int64_t deadline_ms, struct vmf_error *err);
 /* Over a socket that is connected already (tests, fuzzing, forwarded sockets); owned from now on. qmp_finish() is
