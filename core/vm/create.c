@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: ISC */
+/* Definitions and volumes come into being: create, newimg, set. All or nothing. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <uuid/uuid.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/proc.h"
+#include "config/value.h"
+#include "vm/steps.h"
+#include "vm/vm.h"
+
+/* ---- steps -------------------------------------------------------------------------------- */
+
+static int definition_write(struct vm *vm, json_t *args, void *data, struct vmf_error *err)
+{
+	const char *path = json_string_value(json_object_get(args, "path"));
+	const char *text = json_string_value(json_object_get(args, "text"));
+	autofree char *folder = path_parent(path);
+	autofree char *temporary = str_printf("%s.tmp-%d", path, (int)getpid());
+	int rc = 0;
+
+	(void)vm;
+	(void)data;
+	if (file_mkdirs(folder, 0755, err) < 0)
+		return -1;
+	if (file_write(temporary, text, strlen(text), 0644, true, err) < 0)
+		return -1;
+	/* link(2) does not replace: two creates of one name cannot both succeed */
+	if (link(temporary, path) < 0)
+		rc = vmf_fail_errno(err, NULL, "cannot create %s", path);
+	unlink(temporary);
+	return rc;
+}
+
+static int definition_remove(struct vm *vm, json_t *args, struct vmf_error *err)
+{
+	const char *path = json_string_value(json_object_get(args, "path"));
+	const char *text = json_string_value(json_object_get(args, "text"));
+	autofree char *now = file_read_at(AT_FDCWD, path, 1 << 20, NULL);
+
+	(void)vm;
+	/* a kill before the link, and then somebody else's file under this name: not ours to remove */
+	if (!now || !str_equal(now, text))
+		return 0;
+	if (unlink(path) < 0 && errno != ENOENT)
+		return vmf_fail_errno(err, NULL, "cannot remove %s", path);
+	return 0;
+}
+
+const struct step step_definition = {"definition", definition_write, definition_remove};
+
+static int volume_create(struct vm *vm, json_t *args, void *data, struct vmf_error *err)
+{
+	struct vm_recorded r;
+	struct vm_call call;
+	int rc;
+
+	(void)data;
+	if (vm_recorded_load(vm, args, &r, err) < 0)
+		return -1;
+	vm_call_recorded(vm, &r, &call);
+	if (r.plugin->ops.storage.create)
+		rc = r.plugin->ops.storage.create(&call.call, r.volume,
+			(uint64_t)json_integer_value(json_object_get(args, "size")), err);
+	else
+		rc = vmf_fail(err, VMF_E_UNSUPPORTED, 0, NULL, "%s cannot create volumes", r.plugin->name);
+	if (rc < 0)
+		vmf_context(err, "storage \"%s\": volume \"%s\"", r.instance, r.volume);
+	vm_recorded_free(&r);
+	return rc;
+}
+
+/* Whether the volume of that name is one that this operation made: marked for this VM. */
+static int volume_is_mine(struct vm *vm, const struct vm_recorded *r, struct vm_call *call)
+{
+	struct vmf_volume_list list = {.stride = sizeof(struct vmf_volume)};
+	int mine = 0;
+
+	if (!r->plugin->ops.storage.list || r->plugin->ops.storage.list(&call->call, r->volume, &list, NULL) < 0)
+		return 0;
+	for (size_t i = 0; i < list.count; i++) {
+		const struct vmf_volume *v = (const void *)((const char *)list.items + i * list.stride);
+
+		if (str_equal(v->name, r->volume))
+			mine = v->is_ours && (!v->owner_uuid || str_equal(v->owner_uuid, vm->uuid));
+	}
+	return mine;
+}
+
+static int volume_uncreate(struct vm *vm, json_t *args, struct vmf_error *err)
+{
+	struct vm_recorded r;
+	struct vm_call call;
+	int rc = 0;
+
+	if (vm_recorded_load(vm, args, &r, err) < 0)
+		return -1;
+	/* the record's identity, not that of a definition which is gone by now */
+	if (json_string_value(json_object_get(args, "uuid")))
+		snprintf(vm->uuid, sizeof(vm->uuid), "%s", json_string_value(json_object_get(args, "uuid")));
+	vm_call_recorded(vm, &r, &call);
+	if (volume_is_mine(vm, &r, &call))
+		rc = r.plugin->ops.storage.remove(&call.call, r.volume, err);
+	vm_recorded_free(&r);
+	return rc;
+}
+
+const struct step step_volume_create = {"volume-create", volume_create, volume_uncreate};
+
+/* ---- create ------------------------------------------------------------------------------- */
+
+static int plan_volume(struct vm *vm, struct plan *plan, const char *volume, uint64_t size, unsigned index,
+	struct vmf_error *err)
+{
+	struct vm_instance in;
+	struct vmf_opts *opts;
+	autofree char *slot = str_printf("disk-new%u", index);
+	autofree char *text = value_format_size(size);
+	const struct conf_section *layers[1];
+	struct vm_disk probe = {.title = volume, .slot = slot, .volume = volume};
+	struct vm_call call;
+	json_t *record;
+	struct vmf_pool pool = {.size = sizeof(pool)};
+	int rc = 0;
+
+	if (!conf_string(vm->root, "storage"))
+		return vmf_fail(err, VMF_E_CONFIG, 0, "set storage = in vmf.conf", "no storage to make disks in");
+	if (vm_instance_find(vm->root, "storage", conf_string(vm->root, "storage"), VMF_STORAGE, &in, err) < 0)
+		return -1;
+	layers[0] = in.section;
+	opts = conf_opts_resolve(&in.plugin->desc, layers, 1, err);
+	if (!opts)
+		return -1;
+	probe.instance = in.name;
+	probe.plugin = in.plugin;
+	probe.opts = opts;
+	vm_call_disk(vm, &probe, &call);
+	if (in.plugin->ops.storage.check) {
+		rc = in.plugin->ops.storage.check(&call.call, &pool, err);
+		if (rc < 0)
+			vmf_context(err, "storage \"%s\"", in.name);
+	}
+	record = vm_record(in.plugin, opts, in.name, slot, index, volume);
+	json_object_set_new(record, "size", json_integer((json_int_t)size));
+	json_object_set_new(record, "uuid", json_string(vm->uuid));
+	plan_add(plan, &step_volume_create, record, "create volume %s of %s in storage \"%s\" (%s)", volume, text, in.name,
+		in.plugin->name);
+	conf_opts_free(opts);
+	return rc;
+}
+
+static char *new_definition(struct vm *vm, const struct vm_create_options *options, char uuid[37],
+	struct vmf_error *err)
+{
+	autofree char *text = NULL;
+	uuid_t fresh;
+	struct strbuf head = STRBUF_INIT;
+
+	uuid_generate(fresh);
+	uuid_unparse_lower(fresh, uuid);
+	strbuf_printf(&head, "uuid = \"%s\"\n", uuid);
+	if (vm->ctx->invoked_class)
+		strbuf_printf(&head, "class = \"%s\"\n", vm->ctx->invoked_class);
+	text = strbuf_take(&head);
+	for (size_t i = 0; options && i < options->settings.count; i++) {
+		autofree char *key = str_dup(options->settings.items[i]);
+		char *value = strchr(key, '=');
+		char *edited;
+
+		*value++ = '\0';
+		edited = conf_edit_text(&vm_schema, vm->file, text, key, value, err);
+		if (!edited)
+			return NULL;
+		free(text);
+		text = edited;
+	}
+	return str_dup(text);
+}
+
+/* A trial of the new text as this VM's layer, so that what is wrong shows before anything is made. */
+static int try_definition(struct vm *vm, const char *text, struct vmf_error *err)
+{
+	struct conf *trial = conf_copy(vm->ctx->with_default);
+	int rc = conf_add_text(trial, vm->file, text, strlen(text), err);
+
+	conf_free(trial);
+	return rc;
+}
+
+static int create_locked(struct vm *vm, const struct vm_create_options *options, struct vmf_error *err)
+{
+	struct plan *plan;
+	autofree char *text = NULL;
+	autofree char *prefix = NULL;
+	char uuid[37];
+	int rc;
+
+	if (file_exists(vm->file))
+		return vmf_fail(err, VMF_E_EXISTS, 0, "choose another name, or `destroy` it first", "there is one already (%s)",
+			vm->file);
+	text = new_definition(vm, options, uuid, err);
+	if (!text || try_definition(vm, text, err) < 0)
+		return -1;
+	snprintf(vm->uuid, sizeof(vm->uuid), "%s", uuid);
+	/* a class among the settings is part of the volumes' names */
+	for (size_t i = 0; options && i < options->settings.count; i++)
+		if (str_starts(options->settings.items[i], "class="))
+			vm->class_ = arena_dup(&vm->arena, options->settings.items[i] + 6);
+	prefix = vm_volume_prefix(vm);
+	plan = plan_new(vm, "create", true);
+	plan_add(plan, &step_definition, json_pack("{s:s, s:s}", "path", vm->file, "text", text), "write %s", vm->file);
+	rc = 0;
+	for (size_t i = 0; rc == 0 && options && i < options->n_disks; i++) {
+		autofree char *volume = str_printf("%s-%zu", prefix, i);
+
+		rc = plan_volume(vm, plan, volume, options->disk_sizes[i], (unsigned)i, err);
+	}
+	if (rc == 0 && vm->ctx->dry_run)
+		plan_print(plan);
+	else if (rc == 0)
+		rc = plan_run(plan, NULL, false, err);
+	plan_free(plan);
+	return rc;
+}
+
+int vm_create(struct vm *vm, const struct vm_create_options *options, struct vmf_error *err)
+{
+	int rc;
+
+	if (!vm->ctx->dry_run && vm_lock(vm, err) < 0)
+		return -1;
+	rc = create_locked(vm, options, err);
+	if (rc < 0)
+		vmf_context(err, "vm \"%s\"", vm->name);
+	vm_unlock(vm);
+	return rc < 0 || vm->ctx->dry_run ? rc : vm_reload(vm, err);
+}
+
+int vm_newimg(struct vm *vm, uint64_t size_bytes, char **volume, struct vmf_error *err)
+{
+	struct plan *plan;
+	int rc = -1;
+
+	/* nbsvm's way: the first image makes the VM */
+	if (!vm->is_defined && !vm->ctx->dry_run && vm_create(vm, NULL, err) < 0)
+		return -1;
+	if (vm_need_unlocked(vm, err) < 0 || (!vm->ctx->dry_run && vm_lock(vm, err) < 0))
+		return -1;
+	*volume = vm_next_volume(vm, err);
+	plan = plan_new(vm, "newimg", true);
+	if (*volume)
+		rc = plan_volume(vm, plan, *volume, size_bytes, 0, err);
+	if (rc == 0 && vm->ctx->dry_run)
+		plan_print(plan);
+	else if (rc == 0)
+		rc = plan_run(plan, NULL, false, err);
+	plan_free(plan);
+	if (rc < 0) {
+		vmf_context(err, "vm \"%s\"", vm->name);
+		free(*volume);
+		*volume = NULL;
+	}
+	vm_unlock(vm);
+	return rc < 0 ? -1 : vm_reload(vm, err);
+}
+
+/* ---- changes ------------------------------------------------------------------------------ */
+
+int vm_write_definition(struct vm *vm, const char *text, struct vmf_error *err)
+{
+	int rc;
+
+	if (try_definition(vm, text, err) < 0)
+		return -1;
+	if (vm->ctx->dry_run)
+		return 0;
+	if (vm_lock(vm, err) < 0)
+		return -1;
+	rc = file_write(vm->file, text, strlen(text), 0644, true, err);
+	vm_unlock(vm);
+	return rc < 0 ? -1 : vm_reload(vm, err);
+}
+
+int vm_set(struct vm *vm, const struct strv *settings, struct vmf_error *err)
+{
+	autofree char *text = NULL;
+
+	if (!vm->is_defined && !vm->ctx->dry_run && vm_create(vm, NULL, err) < 0)
+		return -1;
+	if (vm->is_defined) {
+		text = file_read(vm->file, 4 << 20, NULL, err);
+		if (!text)
+			return -1;
+	} else {
+		text = str_dup("");
+	}
+	for (size_t i = 0; i < settings->count; i++) {
+		autofree char *key = str_dup(settings->items[i]);
+		char *value = strchr(key, '='), *edited;
+
+		if (!value || value == key)
+			return vmf_fail(err, VMF_E_USAGE, 0, "as in: set memory=2G", "\"%s\" is no KEY=VALUE", key);
+		*value++ = '\0';
+		edited = conf_edit_text(&vm_schema, vm->file, text, key, *value ? value : NULL, err);
+		if (!edited)
+			return vmf_context(err, "vm \"%s\"", vm->name);
+		free(text);
+		text = edited;
+	}
+	return vm_write_definition(vm, text, err);
+}

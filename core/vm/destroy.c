@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Destroy: what vmf made for a VM, and nothing else. A forward plan: once begun it is finished, by this
+ * process or by the next command. The definition goes last, so that the VM is there until it is gone.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "vm/steps.h"
+#include "vm/vm.h"
+
+static int volume_remove(struct vm *vm, json_t *args, void *data, struct vmf_error *err)
+{
+	struct vm_recorded r;
+	struct vm_call call;
+	int rc;
+
+	(void)data;
+	if (vm_recorded_load(vm, args, &r, err) < 0)
+		return -1;
+	vm_call_recorded(vm, &r, &call);
+	if (r.plugin->ops.storage.remove)
+		rc = r.plugin->ops.storage.remove(&call.call, r.volume, err);
+	else
+		rc = vmf_fail(err, VMF_E_UNSUPPORTED, 0, NULL, "%s cannot remove volumes", r.plugin->name);
+	if (rc < 0)
+		vmf_context(err, "storage \"%s\": volume \"%s\"", r.instance, r.volume);
+	vm_recorded_free(&r);
+	return rc;
+}
+
+const struct step step_volume_remove = {"volume-remove", volume_remove, NULL};
+
+static int file_remove(struct vm *vm, json_t *args, void *data, struct vmf_error *err)
+{
+	const char *path = json_string_value(json_object_get(args, "path"));
+
+	(void)vm;
+	(void)data;
+	if (unlink(path) < 0 && errno != ENOENT)
+		return vmf_fail_errno(err, NULL, "cannot remove %s", path);
+	return 0;
+}
+
+const struct step step_file_remove = {"file-remove", file_remove, NULL};
+
+static bool is_ours(struct vm *vm, const struct vm_disk *d)
+{
+	struct vmf_volume_list list = {.stride = sizeof(struct vmf_volume)};
+	struct vm_call call;
+
+	vm_call_disk(vm, d, &call);
+	if (!d->plugin->ops.storage.list || d->plugin->ops.storage.list(&call.call, d->volume, &list, NULL) < 0)
+		return false;
+	for (size_t i = 0; i < list.count; i++) {
+		const struct vmf_volume *v = (const void *)((const char *)list.items + i * list.stride);
+
+		if (str_equal(v->name, d->volume))
+			return v->is_ours && (!v->owner_uuid || str_equal(v->owner_uuid, vm->uuid));
+	}
+	return false;
+}
+
+static void plan_file(struct plan *plan, const char *path)
+{
+	if (file_exists(path))
+		plan_add(plan, &step_file_remove, json_pack("{s:s}", "path", path), "remove %s", path);
+}
+
+static struct plan *make_plan(struct vm *vm)
+{
+	static const struct {
+		const char *folder, *suffix;
+	} files[] = {{"saved", ""}, {"saved", ".part"}, {"nvram", ".fd"}, {"log", ".log"}, {"log", ".serial0"},
+		{"log", ".serial1"}, {"log", ".serial2"}, {"log", ".serial3"}};
+	struct plan *plan = plan_new(vm, "destroy", true);
+
+	plan_forward(plan);
+	for (size_t i = 0; i < vm->n_disks; i++) {
+		struct vm_disk *d = &vm->disks[i];
+		json_t *record;
+
+		if (!is_ours(vm, d)) {
+			log_warn("vm \"%s\": volume %s of storage \"%s\" was not made by vmf for it, and stays", vm->name,
+				d->volume, d->instance);
+			continue;
+		}
+		record = vm_record(d->plugin, d->opts, d->instance, d->slot, d->index, d->volume);
+		plan_add(plan, &step_volume_remove, record, "remove volume %s of storage \"%s\" (%s)", d->volume, d->instance,
+			d->plugin->name);
+	}
+	for (size_t i = 0; i < VMF_COUNT(files); i++) {
+		autofree char *path = vm_lib_path(vm, files[i].folder, files[i].suffix);
+
+		plan_file(plan, path);
+	}
+	plan_file(plan, vm->file);
+	return plan;
+}
+
+int vm_destroy(struct vm *vm, struct vmf_error *err)
+{
+	struct plan *plan;
+	int rc;
+
+	if (vm_need_unlocked(vm, err) < 0 || (!vm->ctx->dry_run && vm_lock(vm, err) < 0))
+		return -1;
+	rc = vm_need_off(vm, err);
+	if (rc == 0 && !vm->ctx->dry_run)
+		rc = plan_undo_start(vm, err);
+	if (rc == 0)
+		rc = vm_resolve(vm, err);
+	if (rc == 0) {
+		plan = make_plan(vm);
+		if (vm->ctx->dry_run)
+			plan_print(plan);
+		else
+			rc = plan_run(plan, NULL, false, err);
+		plan_free(plan);
+	}
+	vm_unlock(vm);
+	return rc;
+}

@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Plans: ordered steps, each with its undo, and the journal that lets another process undo them.
+ *
+ * A journal is a file of lines. "plan OPERATION PID [forward]" opens it, "step NAME ARGS" stands before a
+ * step is run, "commit" behind the last one. What is in it after its writer has died:
+ *   no commit, undo plan     the steps in it are undone, last first
+ *   no commit, forward plan  the steps (all were written before the first was run) are run again
+ *   commit                   a start's journal: the record of what a tear-down must undo; else only to be removed
+ * Undo and run are idempotent, so a recovery that dies is simply done once more.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "vm/steps.h"
+#include "vm/vm.h"
+
+struct planned {
+	const struct step *step;
+	json_t *args;
+	char *text;
+};
+
+struct plan {
+	struct vm *vm;
+	char *operation;
+	bool lasting, forward;
+	struct planned *steps;
+	size_t n_steps;
+	char *path;
+	int fd;
+};
+
+char *plan_journal_path(const struct ctx *ctx, const char *name, bool lasting)
+{
+	if (lasting)
+		return str_printf("%s/journal/%s", ctx->paths.lib, name);
+	return str_printf("%s/%s/journal", ctx->paths.run, name);
+}
+
+struct plan *plan_new(struct vm *vm, const char *operation, bool lasting)
+{
+	struct plan *plan = mem_alloc(sizeof(*plan));
+
+	plan->vm = vm;
+	plan->operation = str_dup(operation);
+	plan->lasting = lasting;
+	plan->path = plan_journal_path(vm->ctx, vm->name, lasting);
+	plan->fd = -1;
+	return plan;
+}
+
+void plan_forward(struct plan *plan)
+{
+	plan->forward = true;
+}
+
+void plan_add(struct plan *plan, const struct step *step, json_t *args, const char *fmt, ...)
+{
+	struct planned *p;
+	va_list ap;
+
+	plan->steps = mem_resize(plan->steps, (plan->n_steps + 1) * sizeof(*plan->steps));
+	p = &plan->steps[plan->n_steps++];
+	p->step = step;
+	p->args = args ? args : json_object();
+	va_start(ap, fmt);
+	p->text = str_vprintf(fmt, ap);
+	va_end(ap);
+}
+
+void plan_print(const struct plan *plan)
+{
+	for (size_t i = 0; i < plan->n_steps; i++)
+		printf("%2zu  %s\n", i + 1, plan->steps[i].text);
+}
+
+void plan_free(struct plan *plan)
+{
+	if (!plan)
+		return;
+	for (size_t i = 0; i < plan->n_steps; i++) {
+		json_decref(plan->steps[i].args);
+		free(plan->steps[i].text);
+	}
+	free(plan->steps);
+	free(plan->operation);
+	free(plan->path);
+	if (plan->fd >= 0)
+		close(plan->fd);
+	free(plan);
+}
+
+/*
+ * Fault injection for the tests: VMF_FAULT=kill:N ends this process with SIGKILL at the Nth point that it
+ * passes, fail:N makes that point fail. Ignored in privileged programs.
+ */
+static int fault_point(const char *where, struct vmf_error *err)
+{
+	static int passed;
+	const char *fault = getenv("VMF_FAULT");
+	const char *number = fault ? strchr(fault, ':') : NULL;
+
+	passed++;
+	if (!number || atoi(number + 1) != passed || getauxval(AT_SECURE))
+		return 0;
+	if (str_starts(fault, "kill:"))
+		kill(getpid(), SIGKILL);
+	return vmf_fail(err, VMF_E_FAILED, 0, NULL, "fault injected at point %d (%s)", passed, where);
+}
+
+static int journal_write(struct plan *plan, const char *line, struct vmf_error *err)
+{
+	if (fd_write_all(plan->fd, line, strlen(line)) < 0 || (plan->lasting && fdatasync(plan->fd) < 0))
+		return vmf_fail_errno(err, "make room, then try again", "cannot write %s", plan->path);
+	return 0;
+}
+
+static void step_line(struct strbuf *buf, const struct planned *p)
+{
+	char *args = json_dumps(p->args, JSON_COMPACT);
+
+	strbuf_printf(buf, "step %s %s\n", p->step->name, args);
+	free(args);
+}
+
+static int journal_open(struct plan *plan, struct vmf_error *err)
+{
+	autostrbuf struct strbuf head = STRBUF_INIT;
+
+	if (plan->lasting) {
+		autofree char *folder = path_parent(plan->path);
+
+		if (file_mkdirs(folder, 0700, err) < 0)
+			return -1;
+	}
+	plan->fd = open(plan->path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (plan->fd < 0)
+		return vmf_fail_errno(err, NULL, "cannot write %s", plan->path);
+	strbuf_printf(&head, "plan %s %d%s\n", plan->operation, (int)getpid(), plan->forward ? " forward" : "");
+	for (size_t i = 0; plan->forward && i < plan->n_steps; i++)
+		step_line(&head, &plan->steps[i]);
+	if (plan->forward)
+		strbuf_puts(&head, "complete\n");
+	if (journal_write(plan, head.data, err) < 0) {
+		unlink(plan->path);
+		return -1;
+	}
+	if (plan->lasting)
+		file_sync_parent(plan->path);
+	return 0;
+}
+
+/* Undoes the first COUNT steps. Goes on after a failure, and says what could not be undone. */
+static int undo_steps(struct vm *vm, struct planned *steps, size_t count)
+{
+	int failed = 0;
+
+	while (count-- > 0) {
+		struct vmf_error err = VMF_ERROR_INIT;
+
+		if (!steps[count].step->undo)
+			continue;
+		log_debug("undo %s", steps[count].step->name);
+		if (steps[count].step->undo(vm, steps[count].args, &err) < 0) {
+			vmf_context(&err, "vm \"%s\": undo %s", vm->name, steps[count].step->name);
+			log_error(&err);
+			error_clear(&err);
+			failed = -1;
+		}
+	}
+	return failed;
+}
+
+int plan_run(struct plan *plan, void *data, bool keep, struct vmf_error *err)
+{
+	size_t i = 0;
+
+	if (fault_point("journal", err) < 0 || journal_open(plan, err) < 0)
+		return -1;
+	for (; i < plan->n_steps; i++) {
+		struct planned *p = &plan->steps[i];
+		autostrbuf struct strbuf line = STRBUF_INIT;
+
+		step_line(&line, p);
+		log_debug("step %s", p->step->name);
+		if (!plan->forward && journal_write(plan, line.data, err) < 0)
+			goto undo;
+		if (fault_point(p->step->name, err) < 0 ||
+			(p->step->run && p->step->run(plan->vm, p->args, data, err) < 0)) {
+			i++;
+			goto undo;
+		}
+		if (log_interrupted && !plan->forward) {
+			vmf_fail(err, VMF_E_FAILED, 0, NULL, "interrupted");
+			i++;
+			goto undo;
+		}
+	}
+	if (fault_point("commit", err) < 0 || journal_write(plan, "commit\n", err) < 0)
+		goto undo;
+	(void)fault_point("committed", NULL);
+	if (!keep && unlink(plan->path) < 0 && errno != ENOENT)
+		return vmf_fail_errno(err, NULL, "cannot remove %s", plan->path);
+	return 0;
+undo:
+	/* a forward plan that cannot go on ends here: what is done stays done, and the person decides */
+	if (plan->forward || undo_steps(plan->vm, plan->steps, i) == 0)
+		unlink(plan->path);
+	return -1;
+}
+
+/* ---- journals of others ------------------------------------------------------------------- */
+
+struct journal {
+	char *operation;
+	bool forward, complete, committed;
+	struct planned *steps;
+	size_t n_steps;
+};
+
+static void journal_free(struct journal *j)
+{
+	for (size_t i = 0; i < j->n_steps; i++)
+		json_decref(j->steps[i].args);
+	free(j->steps);
+	free(j->operation);
+}
+
+/* A last line without its newline was cut off by a full disk or a kill: its step never began. */
+static int journal_read(const char *path, struct journal *j, struct vmf_error *err)
+{
+	autofree char *text = NULL;
+	char *line, *end;
+
+	memset(j, 0, sizeof(*j));
+	text = file_read_at(AT_FDCWD, path, 16 << 20, NULL);
+	if (!text)
+		return errno == ENOENT ? 0 : vmf_fail_errno(err, NULL, "cannot read %s", path);
+	j->operation = str_dup("work");
+	for (line = text; (end = strchr(line, '\n')); line = end + 1) {
+		*end = '\0';
+		if (str_starts(line, "plan ")) {
+			str_set(&j->operation, line + 5);
+			j->operation[strcspn(j->operation, " ")] = '\0';
+			j->forward = str_ends(line, " forward");
+		} else if (str_equal(line, "commit")) {
+			j->committed = true;
+		} else if (str_equal(line, "complete")) {
+			j->complete = true;
+		} else if (str_starts(line, "step ")) {
+			char *args = strchr(line + 5, ' ');
+			const struct step *step;
+			json_t *json;
+
+			if (!args)
+				continue;
+			*args++ = '\0';
+			step = step_find(line + 5);
+			json = json_loads(args, 0, NULL);
+			if (!step || !json) {
+				json_decref(json);
+				return vmf_fail(err, VMF_E_FAILED, 0, "was it written by a newer vmf?",
+					"%s: step \"%s\" is not understood", path, line + 5);
+			}
+			j->steps = mem_resize(j->steps, (j->n_steps + 1) * sizeof(*j->steps));
+			j->steps[j->n_steps++] = (struct planned){step, json, NULL};
+		}
+	}
+	return 1;
+}
+
+int plan_journal_state(const char *path)
+{
+	autofree char *text = file_read_at(AT_FDCWD, path, 16 << 20, NULL);
+
+	if (!text)
+		return 0;
+	return strstr(text, "\ncommit\n") ? 2 : 1;
+}
+
+static int recover_one(struct vm *vm, const char *path, bool started_too, struct vmf_error *err)
+{
+	struct journal j;
+	int rc = journal_read(path, &j, err);
+
+	if (rc <= 0 || (j.committed && !started_too && str_equal(j.operation, "start")))
+		goto out;
+	rc = 0;
+	if (!j.committed && j.forward && j.complete) {
+		log_warn("vm \"%s\": finishing an interrupted %s", vm->name, j.operation);
+		for (size_t i = 0; rc == 0 && i < j.n_steps; i++)
+			if (j.steps[i].step->run)
+				rc = j.steps[i].step->run(vm, j.steps[i].args, NULL, err);
+		if (rc < 0)
+			unlink(path);
+	} else if (!j.forward && (!j.committed || str_equal(j.operation, "start"))) {
+		if (!j.committed)
+			log_warn("vm \"%s\": undoing an interrupted %s", vm->name, j.operation);
+		if (undo_steps(vm, j.steps, j.n_steps) < 0)
+			rc = vmf_fail(err, VMF_E_FAILED, 0, "mend what is said above, then repeat the command",
+				"what an interrupted %s left could not all be undone", j.operation);
+	}
+	if (rc == 0 && unlink(path) < 0 && errno != ENOENT)
+		rc = vmf_fail_errno(err, NULL, "cannot remove %s", path);
+out:
+	journal_free(&j);
+	return rc < 0 ? -1 : 0;
+}
+
+int plan_recover(struct vm *vm, struct vmf_error *err)
+{
+	autofree char *lasting = plan_journal_path(vm->ctx, vm->name, true);
+	autofree char *started = plan_journal_path(vm->ctx, vm->name, false);
+
+	/* a start that did not commit first: it stands on what a create has made */
+	if (recover_one(vm, started, false, err) < 0)
+		return -1;
+	return recover_one(vm, lasting, true, err);
+}
+
+int plan_undo_start(struct vm *vm, struct vmf_error *err)
+{
+	autofree char *started = plan_journal_path(vm->ctx, vm->name, false);
+
+	return recover_one(vm, started, true, err);
+}

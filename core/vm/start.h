@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: ISC */
+/* What start.c gathers for command.c: the plugins' answers for each disk, NIC and the display. */
+#ifndef VMF_VM_START_H
+#define VMF_VM_START_H
+
+#include "vm/vm.h"
+
+#define SERIAL_MAX 4
+
+struct start {
+	const struct vm_start_options *options;
+	struct vm_started *started;
+	struct vmf_block *blocks;    /* one per disk */
+	struct vmf_netdev *netdevs;  /* one per NIC */
+	struct vmf_display display;
+	struct qemu_args args;
+	bool is_dry;
+	int qmp_fd, events_fd, hmp_fd, serial_fds[SERIAL_MAX]; /* bound sockets; owned by args once given */
+	int saved_fd;                /* the saved memory to load, or -1 */
+	off_t log_offset;
+	pid_t pid;
+	int pidfd;
+};
+
+/* The command line from what was gathered. */
+int command_build(struct vm *vm, struct start *start, struct vmf_error *err);
+
+#endif

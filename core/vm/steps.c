@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: ISC */
+#include "vm/steps.h"
+
+const struct step *step_find(const char *name)
+{
+	static const struct step *const all[] = {
+		&step_run_folder, &step_disk_attach, &step_nic_up, &step_display, &step_spawn, &step_ready,
+		&step_definition, &step_volume_create, &step_volume_remove, &step_file_remove,
+		&step_volume_rename, &step_file_rename, &step_save_pause, &step_save_write,
+	};
+
+	for (size_t i = 0; i < VMF_COUNT(all); i++)
+		if (str_equal(all[i]->name, name))
+			return all[i];
+	return NULL;
+}

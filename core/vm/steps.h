@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: ISC */
+/* All kinds of steps by their names, so that a journal can be read by another process. */
+#ifndef VMF_VM_STEPS_H
+#define VMF_VM_STEPS_H
+
+#include "vm/vm.h"
+
+const struct step *step_find(const char *name);
+
+extern const struct step step_run_folder;      /* start.c */
+extern const struct step step_disk_attach;
+extern const struct step step_nic_up;
+extern const struct step step_display;
+extern const struct step step_spawn;
+extern const struct step step_ready;
+extern const struct step step_definition;      /* create.c */
+extern const struct step step_volume_create;
+extern const struct step step_volume_remove;   /* destroy.c */
+extern const struct step step_file_remove;
+extern const struct step step_volume_rename;   /* rename.c */
+extern const struct step step_file_rename;
+extern const struct step step_save_pause;      /* save.c */
+extern const struct step step_save_write;
+
+#endif

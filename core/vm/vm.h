@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A VM: its definition, what it is made of, and what can be done with it. The life cycle files (start.c,
+ * stop.c, create.c, ...) build on model.c, state.c, plan.c and calls.c, which build on config, plugin
+ * and qemu. Nothing in here prints facts: that is cli's.
+ */
+#ifndef VMF_VM_VM_H
+#define VMF_VM_VM_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/error.h"
+#include "base/str.h"
+#include "config/config.h"
+#include "config/paths.h"
+#include "plugin/plugin.h"
+#include "qemu/args.h"
+#include "qemu/qmp.h"
+
+/* ---- one run of the program --------------------------------------------------------------- */
+
+struct ctx {
+	struct paths paths;
+	char *invoked_class;  /* from the name that the program was called by (labvm), or NULL */
+	struct strv settings; /* -o */
+	bool json, dry_run;
+	struct conf *base;    /* built-in, vmf.conf */
+	struct conf *with_default; /* base and class default */
+	struct conf **classes; /* with_default and one class each */
+	struct strv class_names;
+};
+
+extern const struct conf_schema vm_schema;
+
+/* Reads vmf.conf and class default, once. */
+int ctx_load(struct ctx *ctx, struct vmf_error *err);
+void ctx_free(struct ctx *ctx);
+
+/* ---- a VM --------------------------------------------------------------------------------- */
+
+struct vm_disk {
+	const char *title;                 /* the section's, or the volume's number */
+	const char *instance;              /* the storage's name */
+	const struct conf_section *section; /* NULL: found by its name in the store */
+	const char *volume;
+	const char *bus;                   /* "virtio", "scsi", "ide", "nvme", "usb" */
+	bool readonly;
+	unsigned index;
+	char *slot;                        /* "disk-root": also QEMU's node name */
+	const struct plugin *plugin;       /* after vm_resolve() */
+	struct vmf_opts *opts;
+};
+
+struct vm_nic {
+	const char *title;
+	const char *instance;
+	const struct conf_section *section; /* NULL: the NIC that every VM has by default */
+	const char *model, *segment;
+	char mac[18];
+	unsigned index;
+	char *slot; /* "nic-lan" */
+	const struct plugin *plugin;
+	struct vmf_opts *opts;
+};
+
+struct vm_display {
+	const char *name; /* the plugin's; NULL: no display */
+	const struct plugin *plugin;
+	struct vmf_opts *opts;
+};
+
+struct vm {
+	struct ctx *ctx;
+	char *name;
+	char *file;            /* its definition */
+	bool is_defined;
+	char uuid[37];
+	const char *class_;    /* or NULL */
+	struct conf *conf;
+	const struct conf_section *root;
+	struct vm_disk *disks;
+	size_t n_disks;
+	struct vm_nic *nics;
+	size_t n_nics;
+	struct vm_display display;
+	bool is_resolved;
+	struct arena arena;
+
+	/* the run folder */
+	char *run_dir;
+	int run_fd;            /* -1: not open */
+	int op_fd;             /* our own lock's fd; -1: not held */
+	json_t *slots;         /* key/value state of slots, NULL: not read yet */
+	uid_t qemu_uid;
+	gid_t qemu_gid;
+	struct qmp *qmp;
+};
+
+int vm_name_check(const char *name, struct vmf_error *err);
+/* The definition and all its layers. Undefined: VMF_E_NOT_FOUND, unless MAY_MISS. NULL and err on failure. */
+struct vm *vm_load(struct ctx *ctx, const char *name, bool may_miss, struct vmf_error *err);
+/* The same after the definition was changed; what was resolved or connected is given up. */
+int vm_reload(struct vm *vm, struct vmf_error *err);
+void vm_free(struct vm *vm);
+/* Loads the plugins of disks, NICs and display and finds the VM's volumes. */
+int vm_resolve(struct vm *vm, struct vmf_error *err);
+/* Names of all defined VMs, sorted. */
+int vm_names(struct ctx *ctx, struct strv *names, struct vmf_error *err);
+/* "class-NAME" or "NAME": what the VM's volumes are called, but for their number. */
+char *vm_volume_prefix(const struct vm *vm);
+/* The next free volume name in the VM's default store; the caller frees. NULL and err. */
+char *vm_next_volume(struct vm *vm, struct vmf_error *err);
+uint64_t vm_memory_bytes(const struct vm *vm);
+/* Locally administered, from the UUID and the NIC's number alone. */
+void vm_mac(const char *uuid, unsigned index, char out[18]);
+
+/* ---- plugins' calls (calls.c) ------------------------------------------------------------- */
+
+/* A storage, network or host section and the plugin in it. */
+struct vm_instance {
+	const struct plugin *plugin;
+	const struct conf_section *section; /* the plugin's */
+	const char *name;
+};
+int vm_instance_find(const struct conf_section *root, const char *keyword, const char *name, enum vmf_kind kind,
+	struct vm_instance *instance, struct vmf_error *err);
+
+/* A call and all that it needs: one after the other may use the same struct. */
+struct vm_call {
+	struct vmf_call call;
+	struct host_services services;
+	struct vmf_vm_id id;
+};
+void vm_call_disk(struct vm *vm, const struct vm_disk *disk, struct vm_call *call);
+void vm_call_nic(struct vm *vm, const struct vm_nic *nic, struct vm_call *call);
+void vm_call_display(struct vm *vm, struct vm_call *call);
+/* For tear-down: SLOT as it was recorded by vm_call_record() at the time, whatever the definition says now. */
+struct vm_recorded {
+	const struct plugin *plugin;
+	struct vmf_opts *opts;
+	const char *instance, *slot, *volume;
+	unsigned index;
+};
+json_t *vm_record(const struct plugin *plugin, const struct vmf_opts *opts, const char *instance, const char *slot,
+	unsigned index, const char *volume);
+int vm_recorded_load(struct vm *vm, json_t *record, struct vm_recorded *out, struct vmf_error *err);
+void vm_call_recorded(struct vm *vm, const struct vm_recorded *recorded, struct vm_call *call);
+void vm_recorded_free(struct vm_recorded *recorded);
+
+/* ---- state (state.c) ---------------------------------------------------------------------- */
+
+enum { LOCK_LIFE = 0, LOCK_OP = 1 }; /* bytes of run/NAME/lock */
+
+enum vm_phase {
+	VM_OFF,         /* nothing runs, nothing is left */
+	VM_SAVED,       /* off, its memory is on disk */
+	VM_ALIVE,       /* QEMU lives; `status` says what it does */
+	VM_STARTING,    /* another vmf is at it */
+	VM_ENDED,       /* QEMU ended by itself (guest's power-off, quit); not yet tidied */
+	VM_CRASHED,     /* QEMU was killed or died */
+	VM_INTERRUPTED, /* a vmf died at work; the next command on it undoes or finishes that */
+};
+
+struct vm_state {
+	enum vm_phase phase;
+	char status[24];   /* one word for people: "running", "paused", "io-error", "hung", "off", "crashed", ... */
+	char detail[200];  /* why, or "" */
+	pid_t pid;         /* VM_ALIVE; else 0 */
+	int64_t since;     /* start, seconds since the epoch; 0: unknown */
+};
+
+/* What is true now, without asking QEMU: the lock, the run folder, the event log, /proc. */
+void vm_state_read(struct ctx *ctx, const char *name, struct vm_state *state);
+/* The same and, if it is alive, QEMU's own word, with a deadline: tells hung from running. */
+void vm_state_ask(struct vm *vm, struct vm_state *state, int64_t deadline_ms);
+/* Opens the run folder. CREATE: makes it. -1 with errno ENOENT (no err) if it is missing and not to be made. */
+int vm_run_open(struct vm *vm, bool create, struct vmf_error *err);
+/* Takes the VM for a change: waits a little for another vmf, then undoes or finishes what a dead one left. */
+int vm_lock(struct vm *vm, struct vmf_error *err);
+/* Lets go, and removes the run folder if nothing of a running VM is in it. */
+void vm_unlock(struct vm *vm);
+/* A connection to the running VM's QMP, opened once. */
+int vm_qmp(struct vm *vm, int64_t deadline_ms, struct vmf_error *err);
+void vm_qmp_close(struct vm *vm);
+/* Fails with VMF_E_STATE unless the VM is alive. */
+int vm_need_alive(struct vm *vm, struct vm_state *state, struct vmf_error *err);
+int vm_need_off(struct vm *vm, struct vmf_error *err);
+int vm_need_unlocked(struct vm *vm, struct vmf_error *err); /* the person's lock, see vmf VM lock */
+char *vm_lib_path(const struct vm *vm, const char *folder, const char *suffix); /* lib/FOLDER/NAME+SUFFIX */
+int vm_slots_load(struct vm *vm);
+int vm_slots_save(struct vm *vm, struct vmf_error *err);
+
+/* ---- life cycle --------------------------------------------------------------------------- */
+
+struct vm_start_options {
+	const struct strv *args; /* NULL: the configured ones; "_" first or last stands for those */
+	bool paused;
+	bool discard_saved;
+};
+
+struct vm_started {
+	pid_t pid;
+	bool from_saved;
+	struct strv notes; /* lines for the person: forwarded ports */
+};
+
+int vm_start(struct vm *vm, const struct vm_start_options *options, struct vm_started *started, struct vmf_error *err);
+/* The command line that start would use; dry: nothing is opened or changed. */
+int vm_command(struct vm *vm, const struct vm_start_options *options, struct qemu_args *args, struct vmf_error *err);
+
+enum vm_stop_how { STOP_QUIT, STOP_KILL };
+/* Until QEMU is gone and all is tidied: QMP quit, then SIGTERM, then SIGKILL. */
+int vm_stop(struct vm *vm, enum vm_stop_how how, struct vmf_error *err);
+/* Removes the memory on disk: for when the guest goes on without it. */
+int vm_forget_saved(struct vm *vm, struct vmf_error *err);
+/* Presses the power button and waits. VMF_E_TIMEOUT if the guest does not go. */
+int vm_shutdown(struct vm *vm, int64_t timeout_ms, struct vmf_error *err);
+int vm_pause(struct vm *vm, struct vmf_error *err);
+int vm_resume(struct vm *vm, struct vmf_error *err);
+int vm_reset(struct vm *vm, struct vmf_error *err);
+int vm_save(struct vm *vm, struct vmf_error *err);
+
+/* SETTINGS: lines for the new definition, "key=value". SIZES: one disk each; 0 of them: none. */
+struct vm_create_options {
+	struct strv settings;
+	uint64_t *disk_sizes;
+	size_t n_disks;
+};
+int vm_create(struct vm *vm, const struct vm_create_options *options, struct vmf_error *err);
+int vm_newimg(struct vm *vm, uint64_t size_bytes, char **volume, struct vmf_error *err);
+int vm_destroy(struct vm *vm, struct vmf_error *err);
+int vm_rename(struct vm *vm, const char *new_name, struct vmf_error *err);
+/* Changes the definition; each setting is "key=value" (or "key=" to unset with UNSET). */
+int vm_set(struct vm *vm, const struct strv *settings, struct vmf_error *err);
+int vm_write_definition(struct vm *vm, const char *text, struct vmf_error *err);
+
+/* ---- plans (plan.c) ----------------------------------------------------------------------- */
+
+struct plan;
+
+/* One kind of step. run and undo are idempotent; either may be NULL. ARGS is what the journal keeps. */
+struct step {
+	const char *name;
+	int (*run)(struct vm *vm, json_t *args, void *data, struct vmf_error *err);
+	int (*undo)(struct vm *vm, json_t *args, struct vmf_error *err);
+};
+
+/* LASTING: the journal is kept (and synced) below lib, since what it speaks of outlives a reboot. */
+struct plan *plan_new(struct vm *vm, const char *operation, bool lasting);
+/* FORWARD plans are finished by recovery, others undone. */
+void plan_forward(struct plan *plan);
+/* Adds a step; ARGS is consumed; the description is what --dry-run prints. */
+void plan_add(struct plan *plan, const struct step *step, json_t *args, const char *fmt, ...) VMF_PRINTF(4, 5);
+/* Runs the steps; on failure undoes those begun, in reverse. keep: the journal stays, as record for plan_undo(). */
+int plan_run(struct plan *plan, void *data, bool keep, struct vmf_error *err);
+void plan_print(const struct plan *plan);
+void plan_free(struct plan *plan);
+
+/* Undoes (or finishes) what a journal says and removes it. Called with the VM's lock held. */
+int plan_recover(struct vm *vm, struct vmf_error *err);
+/* Is there a journal: 0 none, 1 of an operation that did not commit, 2 of a start that did. */
+int plan_journal_state(const char *path);
+/* The steps of a start, undone: tear-down. */
+int plan_undo_start(struct vm *vm, struct vmf_error *err);
+char *plan_journal_path(const struct ctx *ctx, const char *name, bool lasting);
+
+#endif
