@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: ISC */
+/* From argv to calls: global options, then a command, or a VM and its chain of verbs. */
+#include "cli/cli.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/proc.h"
+#include "config/value.h"
+#include "plugin/plugin.h"
+
+static bool is_word(const char *words, const char *word)
+{
+	size_t n = strlen(word);
+
+	while (words && *words) {
+		size_t m = strcspn(words, " ");
+
+		if (m == n && strncmp(words, word, n) == 0)
+			return true;
+		words += m + (words[m] == ' ');
+	}
+	return false;
+}
+
+const struct cli_verb *cli_find(const struct cli_verb *table, const char *word)
+{
+	for (; table->name; table++)
+		if (str_equal(table->name, word) || is_word(table->aliases, word))
+			return table;
+	return NULL;
+}
+
+const char *cli_option(const struct cli_call *call, const char *name, size_t nth)
+{
+	for (size_t i = 0; i + 1 < call->options.count; i += 2)
+		if (str_equal(call->options.items[i], name) && nth-- == 0)
+			return call->options.items[i + 1];
+	return NULL;
+}
+
+static bool is_number(const char *word)
+{
+	if (!*word)
+		return false;
+	for (; *word; word++)
+		if (!isdigit((unsigned char)*word))
+			return false;
+	return true;
+}
+
+/* ^C and friends: work ends at the next chance and is undone. A second one ends the program at once; the
+ * journal then tells the next command. */
+static void on_signal(int number)
+{
+	if (log_interrupted)
+		_exit(128 + number);
+	log_interrupted = number;
+}
+
+static void set_signals(void)
+{
+	struct sigaction action = {.sa_handler = on_signal};
+
+	sigemptyset(&action.sa_mask);
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGHUP, &action, NULL);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+/* ---- words -------------------------------------------------------------------------------- */
+
+static const struct cli_option *option_of(const struct cli_verb *verb, const char *word, size_t length)
+{
+	for (size_t i = 0; i < verb->n_options; i++)
+		if (strlen(verb->options[i].name) == length && strncmp(verb->options[i].name, word, length) == 0)
+			return &verb->options[i];
+	return NULL;
+}
+
+static int unknown_option(const struct cli_verb *verb, const char *word, struct vmf_error *err)
+{
+	const char *names[32];
+	size_t n = 0;
+	const char *near;
+	autofree char *hint = NULL;
+
+	for (; n < verb->n_options && n < 32; n++)
+		names[n] = verb->options[n].name;
+	near = str_nearest(word, names, n);
+	hint = near ? str_printf("do you mean %s?", near) : str_printf("`vmf help %s` shows what it takes", verb->name);
+	return vmf_fail(err, VMF_E_USAGE, 0, hint, "%s: no option %s", verb->name, word);
+}
+
+/* Takes one option at argv[i]; returns how many words it was, 0: none of the verb's, -1. */
+static int take_option(struct cli_call *call, char **argv, int argc, int i, struct vmf_error *err)
+{
+	const char *word = argv[i], *equals = strchr(word, '=');
+	const struct cli_option *o;
+
+	if (!str_starts(word, "--") || !word[2])
+		return 0;
+	o = option_of(call->verb, word, equals ? (size_t)(equals - word) : strlen(word));
+	if (!o)
+		return call->verb->args == ARGS_QEMU ? 0 : unknown_option(call->verb, word, err);
+	strv_add(&call->options, o->name);
+	if (!o->argument) {
+		strv_add(&call->options, "");
+		return equals ? vmf_fail(err, VMF_E_USAGE, 0, NULL, "%s takes no value", o->name) : 1;
+	}
+	if (equals) {
+		strv_add(&call->options, equals + 1);
+		return 1;
+	}
+	if (i + 1 >= argc)
+		return vmf_fail(err, VMF_E_USAGE, 0, NULL, "%s wants %s behind it", o->name, o->argument);
+	strv_add(&call->options, argv[i + 1]);
+	return 2;
+}
+
+static bool takes_word(const struct cli_call *call, const char *word)
+{
+	switch (call->verb->args) {
+	case ARGS_ONE:
+		return call->args.count == 0;
+	case ARGS_OPTIONAL:
+		return call->args.count == 0 && !cli_find(cli_verbs, word) &&
+			!((call->verb->flags & VERB_SIZE) && is_number(word));
+	case ARGS_SETTINGS:
+		return strchr(word, '=') != NULL;
+	case ARGS_QEMU:
+	case ARGS_REST:
+		return true;
+	case ARGS_NONE:
+		break;
+	}
+	return false;
+}
+
+/* Reads a verb's words from argv[i] on; returns where the next verb begins, or -1. */
+static int take_words(struct cli_call *call, char **argv, int argc, int i, struct vmf_error *err)
+{
+	while (i < argc) {
+		int n;
+
+		if (str_equal(argv[i], "--"))
+			return i + 1;
+		n = take_option(call, argv, argc, i, err);
+		if (n < 0)
+			return -1;
+		if (n == 0 && !takes_word(call, argv[i]))
+			break;
+		if (n == 0) {
+			strv_add(&call->args, argv[i]);
+			n = 1;
+		}
+		i += n;
+	}
+	if ((call->verb->args == ARGS_ONE || call->verb->args == ARGS_SETTINGS) && call->args.count == 0)
+		return vmf_fail(err, VMF_E_USAGE, 0, NULL, "%s wants %s behind it", call->verb->name, call->verb->usage);
+	return i;
+}
+
+static void call_free(struct cli_call *call)
+{
+	strv_free(&call->args);
+	strv_free(&call->options);
+}
+
+static int wait_seconds(const char *word)
+{
+	for (int64_t end = time_now_ms() + 1000 * strtoll(word, NULL, 10); !log_interrupted && time_now_ms() < end;)
+		time_sleep_ms(end - time_now_ms() < 100 ? end - time_now_ms() : 100);
+	return 0;
+}
+
+static int unknown_verb(const char *word, struct vmf_error *err)
+{
+	const char *names[64];
+	size_t n = 0;
+	const char *near;
+	autofree char *hint = NULL;
+	autofree char *quoted = str_quote(word);
+
+	for (const struct cli_verb *v = cli_verbs; v->name && n < 64; v++)
+		names[n++] = v->name;
+	near = str_nearest(word, names, n);
+	hint = near ? str_printf("do you mean %s?", near) : str_dup("`vmf help` lists all");
+	return vmf_fail(err, VMF_E_USAGE, 0, hint, "no verb %s", quoted);
+}
+
+/* ---- a VM and its chain ------------------------------------------------------------------- */
+
+/* The whole chain is read before its first verb is run: a slip at its end changes nothing. */
+static int check_chain(int argc, char **argv, int i, struct vmf_error *err)
+{
+	while (i < argc) {
+		struct cli_call call = {.verb = cli_find(cli_verbs, argv[i])};
+
+		if (is_number(argv[i])) {
+			i++;
+			continue;
+		}
+		if (str_equal(argv[i], "--")) {
+			i++;
+			continue;
+		}
+		if (!call.verb)
+			return unknown_verb(argv[i], err);
+		i = take_words(&call, argv, argc, i + 1, err);
+		call_free(&call);
+		if (i < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int run_chain(struct ctx *ctx, int argc, char **argv, int *exit_code, struct vmf_error *err)
+{
+	struct vm *vm = NULL;
+	int i = 1, rc = 0;
+
+	if (vm_name_check(argv[0], err) < 0)
+		return -1;
+	if (argc < 2) { /* a name alone: how is it? */
+		static char word[] = "status";
+		static char *words[] = {NULL, word};
+
+		words[0] = argv[0];
+		return run_chain(ctx, 2, words, exit_code, err);
+	}
+	if (check_chain(argc, argv, 1, err) < 0)
+		return -1;
+	while (rc == 0 && i < argc && !log_interrupted) {
+		struct cli_call call = {.ctx = ctx, .verb = cli_find(cli_verbs, argv[i])};
+
+		if (!call.verb) {
+			if (is_number(argv[i]))
+				wait_seconds(argv[i]);
+			i++;
+			continue;
+		}
+		i = take_words(&call, argv, argc, i + 1, err);
+		call.is_last = i >= argc;
+		if (!vm)
+			vm = vm_load(ctx, argv[0], true, err);
+		if (!vm)
+			rc = -1;
+		/* a VM of whom nothing is defined, yet an interrupted create may have left a trace */
+		else if (!vm->is_defined && !(call.verb->flags & VERB_MAY_MISS)) {
+			vm_free(vm);
+			vm = vm_load(ctx, argv[0], false, err);
+			rc = vm ? 0 : -1;
+		}
+		if (rc == 0) {
+			call.vm = vm;
+			rc = call.verb->run(&call, err);
+		}
+		if (rc == 0 && call.is_last)
+			*exit_code = call.exit_code;
+		call_free(&call);
+	}
+	if (rc == 0 && log_interrupted)
+		rc = vmf_fail(err, VMF_E_FAILED, 0, NULL, "interrupted");
+	vm_free(vm);
+	return rc;
+}
+
+static int run_command(struct ctx *ctx, const struct cli_verb *verb, int argc, char **argv, int *exit_code,
+	struct vmf_error *err)
+{
+	struct cli_call call = {.ctx = ctx, .verb = verb, .is_last = true};
+	int rc = take_words(&call, argv, argc, 1, err);
+
+	if (rc >= 0)
+		rc = verb->run(&call, err);
+	*exit_code = call.exit_code;
+	call_free(&call);
+	return rc < 0 ? -1 : 0;
+}
+
+/* ---- global options ----------------------------------------------------------------------- */
+
+static int global_options(struct ctx *ctx, int argc, char **argv, const char **home, struct vmf_error *err)
+{
+	int i = 1;
+
+	for (; i < argc && argv[i][0] == '-'; i++) {
+		const char *a = argv[i];
+		bool wants = str_equal(a, "-C") || str_equal(a, "--home") || str_equal(a, "-o");
+
+		if (wants && i + 1 >= argc)
+			return vmf_fail(err, VMF_E_USAGE, 0, NULL, "%s wants a word behind it", a);
+		if (str_equal(a, "-C") || str_equal(a, "--home"))
+			*home = argv[++i];
+		else if (str_starts(a, "--home="))
+			*home = a + 7;
+		else if (str_equal(a, "-o"))
+			strv_add(&ctx->settings, argv[++i]);
+		else if (str_equal(a, "--json"))
+			ctx->json = true;
+		else if (str_equal(a, "--dry-run") || str_equal(a, "-n"))
+			ctx->dry_run = true;
+		else if (str_equal(a, "-q"))
+			log_set_level(-1);
+		else if (str_equal(a, "-v") || str_equal(a, "-vv"))
+			log_set_level(log_level() + (int)strlen(a) - 1);
+		else if (str_equal(a, "-h") || str_equal(a, "--help") || str_equal(a, "--version"))
+			break;
+		else
+			return vmf_fail(err, VMF_E_USAGE, 0, "`vmf help` lists all", "no option %s", a);
+	}
+	for (size_t k = 0; k < ctx->settings.count; k++)
+		if (!strchr(ctx->settings.items[k], '='))
+			return vmf_fail(err, VMF_E_USAGE, 0, "as in: -o memory=2G", "-o %s: no KEY=VALUE",
+				ctx->settings.items[k]);
+	return i;
+}
+
+/* --json and --dry-run mean the same behind the verbs: people add them to a line that they have. */
+static int trailing_options(struct ctx *ctx, int argc, char **argv)
+{
+	for (;;) {
+		const char *last = argc > 2 ? argv[argc - 1] : "";
+
+		if (str_equal(last, "--json"))
+			ctx->json = true;
+		else if (str_equal(last, "--dry-run"))
+			ctx->dry_run = true;
+		else
+			return argc;
+		argc--;
+	}
+}
+
+/* labvm -> class lab; vmf itself has none. */
+static char *class_of(const char *program)
+{
+	const char *base = strrchr(program, '/');
+	size_t n;
+
+	base = base ? base + 1 : program;
+	n = strlen(base);
+	if (n <= 2 || !str_ends(base, "vm") || vm_name_check(base, NULL) < 0)
+		return NULL;
+	return str_ndup(base, n - 2);
+}
+
+static int run(struct ctx *ctx, int argc, char **argv, int *exit_code, struct vmf_error *err)
+{
+	const char *home = NULL;
+	const struct cli_verb *command;
+	autostrv struct strv folders = STRV_INIT;
+	int i;
+
+	argc = trailing_options(ctx, argc, argv);
+	i = global_options(ctx, argc, argv, &home, err);
+	if (i < 0)
+		return -1;
+	if (i < argc && str_equal(argv[i], "--version"))
+		return run_command(ctx, cli_find(cli_commands, "version"), 1, argv + i, exit_code, err);
+	if (i >= argc || argv[i][0] == '-')
+		return run_command(ctx, cli_find(cli_commands, "help"), 1, argv + i, exit_code, err);
+	if (paths_resolve(home, &ctx->paths, err) < 0)
+		return -1;
+	ctx->invoked_class = class_of(argv[0]);
+	plugin_search_path(&folders);
+	plugin_setup(&folders);
+	command = cli_find(cli_commands, argv[i]);
+	if (command)
+		return run_command(ctx, command, argc - i, argv + i, exit_code, err);
+	return run_chain(ctx, argc - i, argv + i, exit_code, err);
+}
+
+static void say_error(const struct ctx *ctx, const struct vmf_error *err)
+{
+	if (ctx->json)
+		out_json(json_pack("{s:{s:s, s:s, s:s*}}", "error", "code", error_code_name(err->code), "message",
+			err->message ? err->message : "", "hint", err->hint));
+	log_error(err);
+}
+
+int cli_main(int argc, char **argv)
+{
+	struct ctx ctx;
+	struct vmf_error err = VMF_ERROR_INIT;
+	int exit_code = 0;
+
+	memset(&ctx, 0, sizeof(ctx));
+	set_signals();
+	if (run(&ctx, argc, argv, &exit_code, &err) < 0) {
+		say_error(&ctx, &err);
+		exit_code = err.code ? err.code : VMF_E_FAILED;
+	}
+	error_clear(&err);
+	if (fflush(stdout) != 0 || ferror(stdout)) {
+		if (errno != EPIPE)
+			log_warn("cannot write to standard output: %s", strerror(errno));
+		exit_code = exit_code ? exit_code : VMF_E_FAILED;
+	}
+	plugin_teardown();
+	ctx_free(&ctx);
+	return exit_code;
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: ISC */
+/* The table of everything that can be typed. */
+#include "cli/cli.h"
+
+#define OPTIONS(table) table, VMF_COUNT(table)
+#define NO_OPTIONS NULL, 0
+
+static const struct cli_option create_options[] = {
+	{"--class", "NAME", "the class whose settings it takes", "class"},
+	{"--memory", "SIZE", "as in 2G", "memory"},
+	{"--cpus", "N", "number of CPUs", "cpus"},
+	{"--disk", "SIZE", "make a disk; may be given again", NULL},
+	{"--cdrom", "FILE", "an image in the CD drive", "cdrom"},
+	{"--nic", "NET", "a NIC on that network; may be given again", NULL},
+	{"--host", "NAME", "where it lives", "host"},
+	{"--template", "FILE", "a definition to start from", NULL},
+};
+static const struct cli_option destroy_options[] = {{"--yes", NULL, "do not ask", NULL}};
+static const struct cli_option config_options[] = {
+	{"--origin", NULL, "show where each value comes from", NULL},
+	{"--diff", NULL, "only what differs from the built-in defaults", NULL},
+};
+static const struct cli_option start_options[] = {
+	{"--paused", NULL, "do not let the guest run yet", NULL},
+	{"--discard-saved", NULL, "boot, though there is saved memory", NULL},
+};
+static const struct cli_option shutdown_options[] = {
+	{"--timeout", "TIME", "how long to wait for the guest", NULL},
+	{"--force", NULL, "then stop it", NULL},
+};
+static const struct cli_option wait_options[] = {{"--timeout", "TIME", "give up after that", NULL}};
+static const struct cli_option info_options[] = {
+	{"--command", NULL, "only QEMU's command line", NULL},
+};
+static const struct cli_option log_options[] = {
+	{"--lines", "N", "only the last N lines", NULL},
+	{"--path", NULL, "only where the log is", NULL},
+};
+static const struct cli_option console_options[] = {
+	{"--port", "N", "the serial port, 0 unless told", NULL},
+	{"--escape", "KEY", "the key that leaves, as in ^]; none: no key does", NULL},
+	{"--history", "N", "show the last N lines first", NULL},
+	{"--until", "TEXT", "leave once TEXT was seen", NULL},
+	{"--timeout", "TIME", "leave after that; with --until: fail", NULL},
+};
+static const struct cli_option monitor_options[] = {
+	{"--escape", "KEY", "the key that leaves, as in ^]; none: no key does", NULL},
+};
+static const struct cli_option list_options[] = {
+	{"--columns", "LIST", "name,state,class,cpus,memory,disks,nics,host,owner,pid,since,description,uuid", NULL},
+	{"--running", NULL, "only those that are not off", NULL},
+	{"--names", NULL, "names only", NULL},
+};
+
+const struct cli_verb cli_verbs[] = {
+	{"create", "make", ARGS_NONE, "[OPTIONS]", "define the VM and make its disks", OPTIONS(create_options),
+		VERB_MAY_MISS, verb_create},
+	{"destroy", "rm drop", ARGS_NONE, "[--yes]", "remove the VM and all that vmf made for it",
+		OPTIONS(destroy_options), 0, verb_destroy},
+	{"rename", "name", ARGS_ONE, "NEW", "give it another name; UUID and MAC addresses stay", NO_OPTIONS, 0,
+		verb_rename},
+	{"set", NULL, ARGS_SETTINGS, "KEY=VALUE...", "change its definition; KEY= removes a line", NO_OPTIONS,
+		VERB_MAY_MISS, verb_set},
+	{"ram", NULL, ARGS_ONE, "SIZE", "set its memory", NO_OPTIONS, VERB_MAY_MISS, verb_ram},
+	{"smp", NULL, ARGS_ONE, "N", "set its number of CPUs", NO_OPTIONS, VERB_MAY_MISS, verb_smp},
+	{"cdrom", NULL, ARGS_ONE, "FILE", "put an image into the CD drive, also while it runs", NO_OPTIONS, VERB_MAY_MISS,
+		verb_cdrom},
+	{"eject", NULL, ARGS_NONE, "", "take it out", NO_OPTIONS, 0, verb_eject},
+	{"edit", NULL, ARGS_NONE, "", "open its definition in $EDITOR, and check it", NO_OPTIONS, 0, verb_edit},
+	{"config", NULL, ARGS_NONE, "[--origin] [--diff]", "show its settings, all layers merged", OPTIONS(config_options),
+		VERB_MAY_MISS, verb_config},
+	{"newimg", "newimage", ARGS_OPTIONAL, "[SIZE]", "make its next disk", NO_OPTIONS, VERB_MAY_MISS | VERB_SIZE,
+		verb_newimg},
+	{"drives", NULL, ARGS_NONE, "", "the volumes that it uses", NO_OPTIONS, 0, verb_drives},
+	{"start", "exec", ARGS_QEMU, "[QEMU-ARG...] [--]", "start it; _ stands for the configured arguments",
+		OPTIONS(start_options), 0, verb_start},
+	{"stop", "quit", ARGS_NONE, "", "end it at once", NO_OPTIONS, 0, verb_stop},
+	{"shutdown", "poff", ARGS_NONE, "[--timeout TIME] [--force]", "press the power button and wait",
+		OPTIONS(shutdown_options), 0, verb_shutdown},
+	{"reset", "reboot", ARGS_NONE, "", "press the reset button", NO_OPTIONS, 0, verb_reset},
+	{"pause", "suspend", ARGS_NONE, "", "let the guest stand still", NO_OPTIONS, 0, verb_pause},
+	{"resume", "cont", ARGS_NONE, "", "let it go on", NO_OPTIONS, 0, verb_resume},
+	{"save", NULL, ARGS_NONE, "", "write its memory to disk and end it; start goes on from there", NO_OPTIONS, 0,
+		verb_save},
+	{"kill", NULL, ARGS_NONE, "", "end it with SIGKILL", NO_OPTIONS, 0, verb_kill},
+	{"status", NULL, ARGS_NONE, "", "its state; the exit code says whether it runs", NO_OPTIONS, 0, verb_status},
+	{"info", NULL, ARGS_NONE, "[--command]", "all about it", OPTIONS(info_options), VERB_MAY_MISS, verb_info},
+	{"wait", NULL, ARGS_ONE, "STATE [--timeout TIME]", "wait until it is running, paused, off, ...",
+		OPTIONS(wait_options), 0, verb_wait},
+	{"log", "qlog", ARGS_NONE, "[--lines N] [--path]", "what QEMU said", OPTIONS(log_options), 0, verb_log},
+	{"console", "serial serial0", ARGS_NONE, "[--port N] [--history N]", "its serial port; ^] leaves",
+		OPTIONS(console_options), 0, verb_console},
+	{"monitor", "qmon", ARGS_NONE, "", "QEMU's monitor for people; ^] leaves", OPTIONS(monitor_options), 0,
+		verb_monitor},
+	{"send", NULL, ARGS_ONE, "HMP", "one line to QEMU's monitor", NO_OPTIONS, 0, verb_send},
+	{"qmp", NULL, ARGS_ONE, "JSON", "one command to QMP: a name or a JSON object", NO_OPTIONS, 0, verb_qmp},
+	{"sendkey", NULL, ARGS_ONE, "KEYS", "press keys: ctrl-alt-delete", NO_OPTIONS, 0, verb_sendkey},
+	{"screenshot", NULL, ARGS_ONE, "FILE", "its screen as .png or .ppm", NO_OPTIONS, 0, verb_screenshot},
+	{"lock", NULL, ARGS_NONE, "", "forbid changes", NO_OPTIONS, 0, verb_lock},
+	{"unlock", NULL, ARGS_NONE, "", "allow them again", NO_OPTIONS, 0, verb_unlock},
+	{NULL, NULL, 0, NULL, NULL, NULL, 0, 0, NULL},
+};
+
+const struct cli_verb cli_commands[] = {
+	{"list", "ls", ARGS_REST, "[PATTERN] [--columns LIST]", "all VMs", OPTIONS(list_options), 0, command_list},
+	{"plugin", NULL, ARGS_REST, "list|show KIND NAME|path", "plugins: state, options, folders", NO_OPTIONS, 0,
+		command_plugin},
+	{"help", NULL, ARGS_REST, "[WORD]", "this, or all about a word", NO_OPTIONS, 0, command_help},
+	{"version", NULL, ARGS_REST, "", "versions of vmf and its parts", NO_OPTIONS, 0, command_version},
+	{"completion", NULL, ARGS_REST, "bash|zsh|fish", "the shell's completion script", NO_OPTIONS, 0,
+		command_completion},
+	{NULL, NULL, 0, NULL, NULL, NULL, 0, 0, NULL},
+};
