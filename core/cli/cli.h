@@ -100,14 +100,31 @@ void out_table_free(struct out_table *table);
 /* ---- a terminal's two-way stream (stream.c) ------------------------------------------------ */
 
 struct stream_options {
-	const char *what;    /* "console" */
-	int escape;          /* the key that leaves, or -1 */
+	const char *what;    /* "console of web0": for messages */
+	int escape;          /* the key that leaves, if our input is a terminal; or -1 */
 	int64_t timeout_ms;  /* 0: none */
 	const char *until;   /* leave once this text was seen, or NULL */
 	int64_t linger_ms;   /* after our input has ended: leave once the other side was quiet this long */
+	const char *prompt;  /* ... or prompt_ms, if what it said last ends so; may be NULL */
+	int64_t prompt_ms;
+	const char *first;   /* shown (and looked through) before anything else */
+	size_t first_length;
 };
 
-/* Connects the terminal (or pipes) and FD until one side ends; the terminal is put back as it was. */
+enum stream_end {
+	STREAM_LEFT,      /* by the escape key */
+	STREAM_FOUND,     /* UNTIL was seen */
+	STREAM_QUIET,     /* our input has ended, and nothing more came */
+	STREAM_TIME,      /* the timeout has passed */
+	STREAM_CLOSED,    /* by the other side */
+	STREAM_NO_OUTPUT, /* nobody reads what we write, or the terminal is gone */
+};
+
+/*
+ * Connects the terminal (or pipes) and the socket FD, which stays the caller's, until one side ends; the terminal is
+ * put back as it was. SIGPIPE must be ignored. Returns enum stream_end, or -1 and err: a signal (VMF_E_FAILED), UNTIL
+ * not seen in time (VMF_E_TIMEOUT) or before the other side ended (VMF_E_FAILED).
+ */
 int stream_attach(int fd, const struct stream_options *options, struct vmf_error *err);
 
 /* ---- what several verbs show ---------------------------------------------------------------- */
