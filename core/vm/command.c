@@ -181,19 +181,21 @@ static void socket_chardev(struct start *s, const char *id, int fd, const char *
 	qemu_args_addf(&s->args, "-chardev", "socket,id=%s,fd=%d,server=on,wait=off%s", id, s->is_dry ? 0 : fd, extra);
 }
 
-static int log_fdset(struct vm *vm, struct start *s, const char *path, int dir_fd, char **extra, struct vmf_error *err)
+/* NAME: below the run folder if DIR_FD says so. */
+static int log_fdset(struct vm *vm, struct start *s, const char *name, int dir_fd, char **extra, struct vmf_error *err)
 {
 	autofree char *set = NULL;
 	int fd;
 
-	(void)vm;
 	if (s->is_dry) {
+		autofree char *path = path_join(vm->run_dir, name);
+
 		*extra = str_printf(",logfile=%s,logappend=on", path);
 		return 0;
 	}
-	fd = openat(dir_fd, path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+	fd = openat(dir_fd, name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
-		return vmf_fail_errno(err, NULL, "cannot write %s", path);
+		return vmf_fail_errno(err, NULL, "cannot write %s", name);
 	set = qemu_args_fdset(&s->args, fd);
 	*extra = str_printf(",logfile=%s,logappend=on", set);
 	return 0;
@@ -488,10 +490,10 @@ int command_build(struct vm *vm, struct start *s, struct vmf_error *err)
 		add_display(vm, s) < 0 || add_shared(vm, s, err) < 0)
 		return -1;
 	if (s->saved_fd >= 0) {
-		qemu_args_fd(args, s->saved_fd);
-		qemu_args_addf(args, "-incoming", "fd:%d", s->saved_fd);
+		qemu_args_addf(args, "-incoming", "fd:%d", qemu_args_fd(args, s->saved_fd));
+		s->saved_fd = -1;
 	}
-	if (s->saved_fd >= 0 || (s->options && s->options->paused))
+	if (s->from_saved || (s->options && s->options->paused))
 		qemu_args_add(args, "-S", NULL);
 	add_args(vm, s);
 	return 0;
