@@ -15,7 +15,7 @@ static int follow(struct vm *vm, const struct conf *next, bool *changed, struct 
 	const char *now = conf_string(vm->root, "cdrom"), *then = conf_string(conf_root(next), "cdrom");
 	struct vm_state state;
 
-	vm_state_read(vm->ctx, vm->name, &state);
+	vm_state_of(vm, &state);
 	if (state.phase != VM_ALIVE || str_equal(now, then))
 		return 0;
 	if (vm->ctx->dry_run) {
