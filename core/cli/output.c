@@ -18,22 +18,10 @@
 
 /* ---- text --------------------------------------------------------------------------------- */
 
-/* The length of the UTF-8 character at S (RFC 3629), 0 if there is none. */
-static size_t utf8_length(const unsigned char *s)
+static bool is_control(const char *text, size_t length)
 {
-	size_t n = s[0] < 0x80 ? 1 : s[0] >= 0xc2 && s[0] < 0xe0 ? 2 : (s[0] & 0xf0) == 0xe0 ? 3 : s[0] >= 0xf0 && s[0] < 0xf5 ? 4 : 0;
+	const unsigned char *s = (const unsigned char *)text;
 
-	for (size_t i = 1; i < n; i++)
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) || (s[0] == 0xf0 && s[1] < 0x90) ||
-		(s[0] == 0xf4 && s[1] > 0x8f))
-		return 0;
-	return n;
-}
-
-static bool is_control(const unsigned char *s, size_t length)
-{
 	if (length == 1)
 		return (s[0] < 0x20 && s[0] != '\n' && s[0] != '\t') || s[0] == 0x7f;
 	return length == 2 && s[0] == 0xc2 && s[1] < 0xa0; /* C1: 0x9b is as good as ESC [ */
@@ -43,17 +31,16 @@ static char *escape(const char *text, bool controls)
 {
 	struct strbuf out = STRBUF_INIT;
 
-	for (const unsigned char *s = (const unsigned char *)text; *s;) {
-		size_t n = utf8_length(s);
+	while (*text) {
+		size_t n = str_utf8_length(text);
 
-		if (n && !(controls && is_control(s, n))) {
-			strbuf_add(&out, s, n);
-			s += n;
+		if (n && !(controls && is_control(text, n))) {
+			strbuf_add(&out, text, n);
+			text += n;
 			continue;
 		}
-		for (size_t i = 0; i < (n ? n : 1); i++)
-			strbuf_printf(&out, "\\x%02x", s[i]);
-		s += n ? n : 1;
+		for (n = n ? n : 1; n; n--)
+			strbuf_printf(&out, "\\x%02x", (unsigned char)*text++);
 	}
 	return strbuf_take(&out);
 }

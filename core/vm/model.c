@@ -194,11 +194,12 @@ static struct conf *load_layers(struct vm *vm, const char *text, char **class_, 
 	*class_ = NULL;
 	if (rc == 0)
 		rc = choose_class(vm, conf, class_, err);
-	if (rc == 0 && *class_) { /* its layer belongs below the VM's: once more from there */
-		conf_free(conf);
+	if (rc == 0 && *class_) { /* its layer belongs below the VM's */
 		below = class_conf(vm->ctx, *class_, err);
-		conf = below ? conf_copy(below) : NULL;
-		rc = conf ? add_definition(vm, conf, text, err) : -1;
+		if (below)
+			conf_rebase(conf, below);
+		else
+			rc = -1;
 	}
 	for (size_t i = 0; rc == 0 && i < vm->ctx->settings.count; i++)
 		rc = conf_add_setting(conf, vm->ctx->settings.items[i], "-o", err);
