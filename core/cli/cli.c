@@ -4,6 +4,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -53,6 +54,14 @@ static bool is_number(const char *word)
 		if (!isdigit((unsigned char)*word))
 			return false;
 	return true;
+}
+
+/* What is opened later must not become somebody's standard output. */
+static void open_std_fds(void)
+{
+	for (int fd = 0; fd <= 2; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == 0 ? O_RDONLY : O_WRONLY) < 0)
+			_exit(VMF_E_FAILED);
 }
 
 /* ^C and friends: work ends at the next chance and is undone. A second one ends the program at once; the
@@ -249,12 +258,12 @@ static int run_chain(struct ctx *ctx, int argc, char **argv, int *exit_code, str
 		}
 		i = take_words(&call, argv, argc, i + 1, err);
 		call.is_last = i >= argc;
-		if (!vm)
+		/* what a killed vmf has left is put right before anything else, also of a VM that is not defined */
+		if (!vm) {
 			vm = vm_load(ctx, argv[0], true, err);
-		if (!vm)
-			rc = -1;
-		/* a VM of whom nothing is defined, yet an interrupted create may have left a trace */
-		else if (!vm->is_defined && !(call.verb->flags & VERB_MAY_MISS)) {
+			rc = vm ? vm_tidy(vm, err) : -1;
+		}
+		if (rc == 0 && !vm->is_defined && !(call.verb->flags & VERB_MAY_MISS)) {
 			vm_free(vm);
 			vm = vm_load(ctx, argv[0], false, err);
 			rc = vm ? 0 : -1;
@@ -269,6 +278,8 @@ static int run_chain(struct ctx *ctx, int argc, char **argv, int *exit_code, str
 	}
 	if (rc == 0 && log_interrupted)
 		rc = vmf_fail(err, VMF_E_FAILED, 0, NULL, "interrupted");
+	if (vm)
+		vm_tidy_ended(vm);
 	vm_free(vm);
 	return rc;
 }
@@ -394,6 +405,7 @@ int cli_main(int argc, char **argv)
 	int exit_code = 0;
 
 	memset(&ctx, 0, sizeof(ctx));
+	open_std_fds();
 	set_signals();
 	if (run(&ctx, argc, argv, &exit_code, &err) < 0) {
 		say_error(&ctx, &err);

@@ -23,20 +23,10 @@ static int definition_write(struct vm *vm, json_t *args, void *data, struct vmf_
 	const char *path = json_string_value(json_object_get(args, "path"));
 	const char *text = json_string_value(json_object_get(args, "text"));
 	autofree char *folder = path_parent(path);
-	autofree char *temporary = str_printf("%s.tmp-%d", path, (int)getpid());
-	int rc = 0;
 
 	(void)vm;
 	(void)data;
-	if (file_mkdirs(folder, 0755, err) < 0)
-		return -1;
-	if (file_write(temporary, text, strlen(text), 0644, true, err) < 0)
-		return -1;
-	/* link(2) does not replace: two creates of one name cannot both succeed */
-	if (link(temporary, path) < 0)
-		rc = vmf_fail_errno(err, NULL, "cannot create %s", path);
-	unlink(temporary);
-	return rc;
+	return file_mkdirs(folder, 0755, err) < 0 ? -1 : file_create(path, text, strlen(text), 0644, true, err);
 }
 
 static int definition_remove(struct vm *vm, json_t *args, struct vmf_error *err)
@@ -78,18 +68,18 @@ static int volume_create(struct vm *vm, json_t *args, void *data, struct vmf_err
 }
 
 /* Whether the volume of that name is one that this operation made: marked for this VM. */
-static int volume_is_mine(struct vm *vm, const struct vm_recorded *r, struct vm_call *call)
+static bool volume_is_mine(const struct vm_recorded *r, struct vm_call *call)
 {
 	struct vmf_volume_list list = {.stride = sizeof(struct vmf_volume)};
-	int mine = 0;
+	bool mine = false;
 
 	if (!r->plugin->ops.storage.list || r->plugin->ops.storage.list(&call->call, r->volume, &list, NULL) < 0)
-		return 0;
+		return false;
 	for (size_t i = 0; i < list.count; i++) {
 		const struct vmf_volume *v = (const void *)((const char *)list.items + i * list.stride);
 
 		if (str_equal(v->name, r->volume))
-			mine = v->is_ours && (!v->owner_uuid || str_equal(v->owner_uuid, vm->uuid));
+			mine = v->is_ours && (!v->owner_uuid || str_equal(v->owner_uuid, r->uuid));
 	}
 	return mine;
 }
@@ -102,11 +92,8 @@ static int volume_uncreate(struct vm *vm, json_t *args, struct vmf_error *err)
 
 	if (vm_recorded_load(vm, args, &r, err) < 0)
 		return -1;
-	/* the record's identity, not that of a definition which is gone by now */
-	if (json_string_value(json_object_get(args, "uuid")))
-		snprintf(vm->uuid, sizeof(vm->uuid), "%s", json_string_value(json_object_get(args, "uuid")));
 	vm_call_recorded(vm, &r, &call);
-	if (volume_is_mine(vm, &r, &call))
+	if (volume_is_mine(&r, &call))
 		rc = r.plugin->ops.storage.remove(&call.call, r.volume, err);
 	vm_recorded_free(&r);
 	return rc;
@@ -147,9 +134,8 @@ static int plan_volume(struct vm *vm, struct plan *plan, const char *volume, uin
 		if (rc < 0)
 			vmf_context(err, "storage \"%s\"", in.name);
 	}
-	record = vm_record(in.plugin, opts, in.name, slot, index, volume);
+	record = vm_record(vm, in.plugin, opts, in.name, slot, index, volume);
 	json_object_set_new(record, "size", json_integer((json_int_t)size));
-	json_object_set_new(record, "uuid", json_string(vm->uuid));
 	plan_add(plan, &step_volume_create, record, "create volume %s of %s in storage \"%s\" (%s)", volume, text, in.name,
 		in.plugin->name);
 	conf_opts_free(opts);

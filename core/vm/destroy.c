@@ -88,7 +88,7 @@ static struct plan *make_plan(struct vm *vm)
 				d->volume, d->instance);
 			continue;
 		}
-		record = vm_record(d->plugin, d->opts, d->instance, d->slot, d->index, d->volume);
+		record = vm_record(vm, d->plugin, d->opts, d->instance, d->slot, d->index, d->volume);
 		plan_add(plan, &step_volume_remove, record, "remove volume %s of storage \"%s\" (%s)", d->volume, d->instance,
 			d->plugin->name);
 	}

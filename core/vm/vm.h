@@ -141,11 +141,11 @@ void vm_call_display(struct vm *vm, struct vm_call *call);
 struct vm_recorded {
 	const struct plugin *plugin;
 	struct vmf_opts *opts;
-	const char *instance, *slot, *volume;
+	const char *instance, *slot, *volume, *uuid;
 	unsigned index;
 };
-json_t *vm_record(const struct plugin *plugin, const struct vmf_opts *opts, const char *instance, const char *slot,
-	unsigned index, const char *volume);
+json_t *vm_record(const struct vm *vm, const struct plugin *plugin, const struct vmf_opts *opts, const char *instance,
+	const char *slot, unsigned index, const char *volume);
 int vm_recorded_load(struct vm *vm, json_t *record, struct vm_recorded *out, struct vmf_error *err);
 void vm_call_recorded(struct vm *vm, const struct vm_recorded *recorded, struct vm_call *call);
 void vm_recorded_free(struct vm_recorded *recorded);
@@ -174,6 +174,8 @@ struct vm_state {
 
 /* What is true now, without asking QEMU: the lock, the run folder, the event log, /proc. */
 void vm_state_read(struct ctx *ctx, const char *name, struct vm_state *state);
+/* The same for a VM that we may hold the lock of ourselves. */
+void vm_state_of(const struct vm *vm, struct vm_state *state);
 /* The same and, if it is alive, QEMU's own word, with a deadline: tells hung from running. */
 void vm_state_ask(struct vm *vm, struct vm_state *state, int64_t deadline_ms);
 /* Opens the run folder. CREATE: makes it. -1 with errno ENOENT (no err) if it is missing and not to be made. */
@@ -182,6 +184,10 @@ int vm_run_open(struct vm *vm, bool create, struct vmf_error *err);
 int vm_lock(struct vm *vm, struct vmf_error *err);
 /* Lets go, and removes the run folder if nothing of a running VM is in it. */
 void vm_unlock(struct vm *vm);
+/* If a vmf died at work on the VM: undoes or finishes that, and reads the definition anew. */
+int vm_tidy(struct vm *vm, struct vmf_error *err);
+/* If QEMU has ended by itself: tears down what is left of it. Not being allowed to is no error. */
+void vm_tidy_ended(struct vm *vm);
 /* A connection to the running VM's QMP, opened once. */
 int vm_qmp(struct vm *vm, int64_t deadline_ms, struct vmf_error *err);
 void vm_qmp_close(struct vm *vm);
@@ -252,6 +258,8 @@ struct step {
 struct plan *plan_new(struct vm *vm, const char *operation, bool lasting);
 /* FORWARD plans are finished by recovery, others undone. */
 void plan_forward(struct plan *plan);
+/* The operation concerns VM NAME, too: a command on that one recovers it as well. For lasting plans. */
+void plan_also(struct plan *plan, const char *name);
 /* Adds a step; ARGS is consumed; the description is what --dry-run prints. */
 void plan_add(struct plan *plan, const struct step *step, json_t *args, const char *fmt, ...) VMF_PRINTF(4, 5);
 /* Runs the steps; on failure undoes those begun, in reverse. keep: the journal stays, as record for plan_undo(). */
