@@ -100,8 +100,10 @@ install() {
 	fi
 	say "installing them"
 	# shellcheck disable=SC2086 # a list
+	apt-cache show $packages >/dev/null 2>&1 || apt update || die "apt-get cannot fetch its lists" "is there a network?"
+	# shellcheck disable=SC2086
 	apt install --no-install-recommends $packages || {
-		say "fetching apt's lists, then once more"
+		say "perhaps apt's lists are old: fetching them, then once more"
 		{ apt update && apt install --no-install-recommends $packages; } ||
 			die "apt-get could not install all of: $packages" "its words are above"
 	}
