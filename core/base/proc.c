@@ -178,7 +178,7 @@ int proc_run(struct vmf_run *run, int64_t deadline_ms, struct vmf_error *err)
 	int rc, status, late;
 
 	if (!program)
-		return vmf_fail(err, VMF_E_MISSING, 0, "`vmf doctor` says which package has it",
+		return vmf_fail(err, VMF_E_MISSING, 0, "is it installed, and its folder in PATH?",
 			"no program %s", run->argv[0]);
 	if (run->timeout_ms > 0)
 		deadline_ms = time_now_ms() + run->timeout_ms;

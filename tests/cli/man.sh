@@ -116,7 +116,7 @@ same "vmf.1 has the words of other tools"
 # "SECTION KEY = DEFAULT (TYPE)" from `vmf help keywords`
 "$VMF" help keywords | awk '
 	/^[a-z]+ .*\{ \.\.\. \}:/ { section = $1 " "; print section "{}" }
-	/^  [a-z_]+ +[a-z]+/ && $1 != "PLUGIN" {
+	/^  [a-z_]+ +[A-Za-z]+/ && $1 != "PLUGIN" {
 		key = $1; type = $2; default_value = ""
 		rest = $0; sub(/^ +[a-z_]+ +/, "", rest)
 		if (match(rest, /; default [^;]*/))
@@ -151,7 +151,7 @@ while read -r kind name; do
 		}' >"$said"
 	if [ -s "$said" ]; then
 		# what the page writes behind = where the plugin has no default is an example
-		tags "$page" OPTIONS | sed -e 's/^[^|]*|//' -e 's/" *, *" *\([a-z]\)/\n\1/g' | tr -d '"' >"$wrote"
+		tags "$page" OPTIONS | sed -e 's/^[^|]*|//' -e 's/ *" *, *" *\([a-z]\)/\n\1/g' | tr -d '"' >"$wrote"
 		grep -v = "$said" | while read -r option; do
 			sed -i "s/^$option = .*/$option/" "$wrote"
 		done
@@ -166,11 +166,10 @@ done <"$scratch/plugins"
 
 # Texts for people name verbs and commands: "`vmf NAME log`" in a message, "vmf web0 start" in a page.
 {
-	grep -rhoE '`vmf( -C [^ ]*)? [^`]*`' "$top_srcdir"/{core,plugins,sdk} --include='*.[ch]' | tr -d '`'
-	sed -n '/^\.EX/,/^\.EE/p' "$top_srcdir"/doc/*.[1-7] "$top_srcdir"/plugins/*/*.7 | plain | grep -oE '\bvmf .*'
-	sed -n '/^\.B vmf NAME/p' "$top_srcdir"/doc/*.[1-7] "$top_srcdir"/plugins/*/*.7 | plain
-	sed -n 's/^\$ \(vmf .*\)/\1/p' "$top_srcdir"/doc/*.md
-} | sed -e 's/ [|;&<>#].*//' -e 's/^vmf -C [^ ]* /vmf /' >"$scratch/named"
+	grep -rho '[`]vmf [^`]*[`]' "$top_srcdir"/{core,plugins,sdk} --include='*.c' | tr -d '`'
+	sed -n '/^\.EX/,/^\.EE/p;/^\.B vmf NAME/p' "$top_srcdir"/doc/*.[1-9] "$top_srcdir"/plugins/*/*.7 | plain
+	sed -n 's/^\$ //p' "$top_srcdir"/doc/*.md
+} | grep -oE '^vmf .*|do vmf .*' | sed -e 's/^do //' -e 's/ [|;&<>#].*//' >"$scratch/named"
 {
 	describe Verbs
 	describe Commands
