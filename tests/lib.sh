@@ -4,7 +4,7 @@
 # What tests that are written in bash share: TAP, a vmf home of their own, the test guest, waiting, and the
 # proof that nothing was left behind. At a test's top, after its SPDX line and its purpose:
 #
-#	. "${top_srcdir:-.}/tests/lib.sh"
+#	. "${0%/*}/../lib.sh"
 #	plan 3
 #	need_guest
 #	ok "a VM is made" "$VMF" web0 create
