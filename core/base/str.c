@@ -105,9 +105,9 @@ char *str_quote(const char *text)
 	return strbuf_take(&buf);
 }
 
-/* The length of the sequence at P, or 0 if it is none (RFC 3629). */
-static size_t utf8_length(const unsigned char *p)
+size_t str_utf8_length(const char *text)
 {
+	const unsigned char *p = (const unsigned char *)text;
 	size_t n = *p < 0x80 ? 1 : *p < 0xc2 ? 0 : *p < 0xe0 ? 2 : *p < 0xf0 ? 3 : *p < 0xf5 ? 4 : 0;
 
 	for (size_t i = 1; i < n; i++)
@@ -124,15 +124,11 @@ static size_t utf8_length(const unsigned char *p)
 
 size_t str_utf8_span(const char *text)
 {
-	const unsigned char *p = (const unsigned char *)text;
-	size_t n;
+	size_t span = 0, n;
 
-	for (; *p; p += n) {
-		n = utf8_length(p);
-		if (!n)
-			break;
-	}
-	return (size_t)((const char *)p - text);
+	while (text[span] && (n = str_utf8_length(text + span)))
+		span += n;
+	return span;
 }
 
 /* Levenshtein's distance, given up beyond 63 characters. */
