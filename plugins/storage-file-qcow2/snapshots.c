@@ -107,18 +107,36 @@ static int look(struct subject *on, const char *snapshot, struct vmf_error *err)
 	return rc < 0 ? -1 : 0;
 }
 
-/* Finds the volume and, unless NULL, whether it has that snapshot. Let go of it if that was 0. */
-static int take(const struct vmf_call *c, const char *name, const char *snapshot, struct subject *on,
+/* Finds the volume and, unless NULL, whether it has that snapshot: 1, 0 if there is no such volume. To be let go
+ * of unless that is -1. */
+static int find(const struct vmf_call *c, const char *name, const char *snapshot, struct subject *on,
 	struct vmf_error *err)
 {
+	int rc;
+
 	memset(on, 0, sizeof(*on));
 	on->fd = -1;
 	if ((snapshot && check_name(c, snapshot, err) < 0) || fq_store_open(c, &on->s, false, err) < 0)
 		return -1;
-	if (fq_find_or_fail(&on->s, name, &on->v, err) == 0 && look(on, snapshot, err) == 0)
-		return 0;
+	rc = fq_find(&on->s, name, &on->v, err);
+	if (rc > 0 && look(on, snapshot, err) < 0)
+		rc = -1;
+	if (rc < 0)
+		let_go(on);
+	return rc;
+}
+
+/* The same, where the volume has to be there. */
+static int take(const struct vmf_call *c, const char *name, const char *snapshot, struct subject *on,
+	struct vmf_error *err)
+{
+	int rc = find(c, name, snapshot, on, err);
+
+	if (rc != 0)
+		return rc < 0 ? -1 : 0;
+	rc = c->host->fail(err, VMF_E_NOT_FOUND, 0, NULL, "there is no volume \"%s\" in %s", name, on->s.dir);
 	let_go(on);
-	return -1;
+	return rc;
 }
 
 /* qemu-img snapshot FLAG WHICH; it opens what the image stands on, so that is looked at first. */
@@ -207,13 +225,15 @@ int fq_rollback(const struct vmf_call *c, const char *name, const char *snapshot
 int fq_snapshot_remove(const struct vmf_call *c, const char *name, const char *snapshot, struct vmf_error *err)
 {
 	struct subject on;
-	int rc = -1;
+	int rc = find(c, name, snapshot, &on, err);
 
-	if (take(c, name, snapshot, &on, err) < 0)
+	if (rc < 0)
 		return -1;
-	if (!on.is_there)
+	if (rc == 0 || !on.is_there)
 		rc = 0;
-	else if (fq_must_be_ours(&on.s, &on.v, "changed", err) == 0)
+	else if (fq_must_be_ours(&on.s, &on.v, "changed", err) < 0)
+		rc = -1;
+	else
 		rc = fq_is_live(&on.s, &on.v) ? by_qemu(&on, "blockdev-snapshot-delete-internal-sync", snapshot, err) :
 						by_qemu_img(&on, "-d", snapshot, err);
 	let_go(&on);
