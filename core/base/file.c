@@ -107,33 +107,88 @@ void file_sync_parent(const char *path)
 		(void)fsync(fd);
 }
 
+/*
+ * A file without a name in PATH's folder (O_TMPFILE): it vanishes if we die. Where the filesystem has no such
+ * thing, one with the name NAMED, and *is_named says so.
+ */
+static int open_unnamed(const char *path, const char *named, bool *is_named)
+{
+	autofree char *folder = path_parent(path);
+	int fd = open(folder, O_WRONLY | O_TMPFILE | O_CLOEXEC, 0600);
+
+	*is_named = fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == ENOENT);
+	if (!*is_named)
+		return fd;
+	return open(named, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+}
+
+/* link(2) of an open file: unlike rename(2) it never replaces. */
+static int link_fd(int fd, const char *path)
+{
+	char self[32];
+
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+	return linkat(AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW);
+}
+
+static int fill_file(int fd, const char *path, const char *data, size_t length, mode_t mode, bool durable)
+{
+	struct stat st;
+	bool is_there = stat(path, &st) == 0;
+
+	if (fchmod(fd, is_there ? st.st_mode & 07777 : mode) < 0)
+		return -1;
+	if (is_there && (st.st_uid != geteuid() || st.st_gid != getegid()) && fchown(fd, st.st_uid, st.st_gid) < 0 &&
+		geteuid() == 0)
+		return -1;
+	return fd_write_all(fd, data, length) < 0 || (durable && fsync(fd) < 0) ? -1 : 0;
+}
+
+static char *hidden_name(const char *path)
+{
+	autofree char *folder = path_parent(path);
+	autofree char *name = str_printf(".%s.new", path_base(path));
+
+	return path_join(folder, name);
+}
+
+static int put_file(const char *path, const char *data, size_t length, mode_t mode, bool durable, bool replace,
+	struct vmf_error *err)
+{
+	autofree char *named = hidden_name(path);
+	bool is_named;
+	autoclose int fd = open_unnamed(path, named, &is_named);
+	int rc;
+
+	if (fd < 0)
+		return vmf_fail_errno(err, NULL, "cannot write %s", path);
+	rc = fill_file(fd, path, data, length, mode, durable);
+	if (rc == 0 && replace && !is_named) {
+		unlink(named); /* of one that was killed between these two calls */
+		rc = link_fd(fd, named);
+		is_named = rc == 0;
+	}
+	if (rc == 0)
+		rc = replace ? rename(named, path) : is_named ? link(named, path) : link_fd(fd, path);
+	if (rc < 0)
+		vmf_fail_errno(err, NULL, "cannot write %s", path);
+	if (is_named && (rc < 0 || !replace))
+		unlink(named);
+	if (rc == 0 && durable)
+		file_sync_parent(path);
+	return rc;
+}
+
 int file_write(const char *path, const char *data, size_t length, mode_t mode, bool durable, struct vmf_error *err)
 {
 	char resolved[PATH_MAX];
-	autofree char *temporary = NULL;
-	autoclose int fd = -1;
-	struct stat st;
 
-	if (realpath(path, resolved))
-		path = resolved;
-	temporary = str_printf("%s.tmp-%d", path, (int)getpid());
-	fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return vmf_fail_errno(err, NULL, "cannot write %s", path);
-	if (fchmod(fd, stat(path, &st) == 0 ? st.st_mode & 07777 : mode) < 0)
-		goto fail;
-	if (stat(path, &st) == 0 && (st.st_uid != geteuid() || st.st_gid != getegid()) &&
-		fchown(fd, st.st_uid, st.st_gid) < 0 && geteuid() == 0)
-		goto fail;
-	if (fd_write_all(fd, data, length) < 0 || (durable && fsync(fd) < 0) || rename(temporary, path) < 0)
-		goto fail;
-	if (durable)
-		file_sync_parent(path);
-	return 0;
-fail:
-	vmf_fail_errno(err, NULL, "cannot write %s", path);
-	unlink(temporary);
-	return -1;
+	return put_file(realpath(path, resolved) ? resolved : path, data, length, mode, durable, true, err);
+}
+
+int file_create(const char *path, const char *data, size_t length, mode_t mode, bool durable, struct vmf_error *err)
+{
+	return put_file(path, data, length, mode, durable, false, err);
 }
 
 int file_write_at(int dir_fd, const char *name, const char *data, size_t length, mode_t mode)

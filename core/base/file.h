@@ -16,10 +16,12 @@ char *file_read(const char *path, size_t max, size_t *length, struct vmf_error *
 char *file_read_at(int dir_fd, const char *name, size_t max, size_t *length);
 
 /*
- * Replaces PATH atomically: a temporary file beside it, fsync (if durable), rename. Keeps an existing
+ * Replaces PATH atomically: a nameless file beside it, fsync (if durable), rename. Keeps an existing
  * file's mode and owner; a symbolic link is followed, so that the file it leads to is replaced.
  */
 int file_write(const char *path, const char *data, size_t length, mode_t mode, bool durable, struct vmf_error *err);
+/* The same for a file that must not be there yet (VMF_E_EXISTS): of two at once one succeeds. */
+int file_create(const char *path, const char *data, size_t length, mode_t mode, bool durable, struct vmf_error *err);
 /* Writes NAME below a folder that nobody else writes to, without fsync. */
 int file_write_at(int dir_fd, const char *name, const char *data, size_t length, mode_t mode);
 

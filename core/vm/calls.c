@@ -131,13 +131,13 @@ void vm_call_display(struct vm *vm, struct vm_call *call)
 
 /* ---- calls of tear-down ------------------------------------------------------------------- */
 
-json_t *vm_record(const struct plugin *plugin, const struct vmf_opts *opts, const char *instance, const char *slot,
-	unsigned index, const char *volume)
+json_t *vm_record(const struct vm *vm, const struct plugin *plugin, const struct vmf_opts *opts, const char *instance,
+	const char *slot, unsigned index, const char *volume)
 {
 	char *saved = conf_opts_save(opts);
-	json_t *record = json_pack("{s:i, s:s, s:s, s:s*, s:s, s:i, s:s*}", "kind", (int)plugin->kind, "plugin",
+	json_t *record = json_pack("{s:i, s:s, s:s, s:s*, s:s, s:i, s:s*, s:s}", "kind", (int)plugin->kind, "plugin",
 		plugin->name, "options", saved, "instance", instance, "slot", slot, "index", (int)index, "volume",
-		volume);
+		volume, "uuid", vm->uuid);
 
 	free(saved);
 	return record;
@@ -148,8 +148,10 @@ int vm_recorded_load(struct vm *vm, json_t *record, struct vm_recorded *out, str
 	const char *plugin = json_string_value(json_object_get(record, "plugin"));
 	const char *options = json_string_value(json_object_get(record, "options"));
 
-	(void)vm;
 	memset(out, 0, sizeof(*out));
+	out->uuid = json_string_value(json_object_get(record, "uuid"));
+	if (!out->uuid)
+		out->uuid = vm->uuid;
 	out->instance = json_string_value(json_object_get(record, "instance"));
 	out->slot = json_string_value(json_object_get(record, "slot"));
 	out->volume = json_string_value(json_object_get(record, "volume"));
@@ -166,6 +168,8 @@ int vm_recorded_load(struct vm *vm, json_t *record, struct vm_recorded *out, str
 void vm_call_recorded(struct vm *vm, const struct vm_recorded *recorded, struct vm_call *call)
 {
 	fill(vm, recorded->opts, recorded->instance, recorded->slot, recorded->index, call);
+	/* the identity that it had: the definition may be gone, or another's by now */
+	call->id.uuid = recorded->uuid;
 }
 
 void vm_recorded_free(struct vm_recorded *recorded)

@@ -174,26 +174,38 @@ static int add_machine(struct vm *vm, struct start *s, struct vmf_error *err)
 	return 0;
 }
 
-static void socket_chardev(struct start *s, const char *id, int fd, const char *extra)
+/* The server socket NAME of the run folder, bound to FD already; in a dry run by its path, which QEMU binds. */
+static void socket_chardev(struct vm *vm, struct start *s, const char *id, const char *name, int fd, const char *extra)
 {
-	if (!s->is_dry)
-		qemu_args_fd(&s->args, fd);
-	qemu_args_addf(&s->args, "-chardev", "socket,id=%s,fd=%d,server=on,wait=off%s", id, s->is_dry ? 0 : fd, extra);
+	autostrbuf struct strbuf value = STRBUF_INIT;
+
+	strbuf_printf(&value, "socket,id=%s,", id);
+	if (s->is_dry) {
+		strbuf_puts(&value, "path=");
+		strbuf_put_keyval(&value, vm->run_dir);
+		strbuf_printf(&value, "/%s", name);
+	} else {
+		strbuf_printf(&value, "fd=%d", qemu_args_fd(&s->args, fd));
+	}
+	strbuf_printf(&value, ",server=on,wait=off%s", extra);
+	qemu_args_add(&s->args, "-chardev", value.data);
 }
 
-static int log_fdset(struct vm *vm, struct start *s, const char *path, int dir_fd, char **extra, struct vmf_error *err)
+/* NAME: below the run folder if DIR_FD says so. */
+static int log_fdset(struct vm *vm, struct start *s, const char *name, int dir_fd, char **extra, struct vmf_error *err)
 {
 	autofree char *set = NULL;
 	int fd;
 
-	(void)vm;
 	if (s->is_dry) {
+		autofree char *path = path_join(vm->run_dir, name);
+
 		*extra = str_printf(",logfile=%s,logappend=on", path);
 		return 0;
 	}
-	fd = openat(dir_fd, path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+	fd = openat(dir_fd, name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
-		return vmf_fail_errno(err, NULL, "cannot write %s", path);
+		return vmf_fail_errno(err, NULL, "cannot write %s", name);
 	set = qemu_args_fdset(&s->args, fd);
 	*extra = str_printf(",logfile=%s,logappend=on", set);
 	return 0;
@@ -205,11 +217,11 @@ static int add_monitors(struct vm *vm, struct start *s, struct vmf_error *err)
 
 	if (log_fdset(vm, s, "events", vm->run_fd, &events, err) < 0)
 		return -1;
-	socket_chardev(s, "qmp", s->qmp_fd, "");
+	socket_chardev(vm, s, "qmp", "qmp", s->qmp_fd, "");
 	qemu_args_add(&s->args, "-mon", "chardev=qmp,mode=control");
-	socket_chardev(s, "events", s->events_fd, events);
+	socket_chardev(vm, s, "events", "ev", s->events_fd, events);
 	qemu_args_add(&s->args, "-mon", "chardev=events,mode=control");
-	socket_chardev(s, "hmp", s->hmp_fd, "");
+	socket_chardev(vm, s, "hmp", "hmp", s->hmp_fd, "");
 	qemu_args_add(&s->args, "-mon", "chardev=hmp,mode=readline");
 	return 0;
 }
@@ -222,11 +234,12 @@ static int add_serial(struct vm *vm, struct start *s, struct vmf_error *err)
 		autofree char *id = str_printf("serial%d", i);
 		autofree char *suffix = str_printf(".serial%d", i);
 		autofree char *path = vm_lib_path(vm, "log", suffix);
+		autofree char *socket = str_printf("s%d", i);
 		autofree char *extra = NULL;
 
 		if (log_fdset(vm, s, path, AT_FDCWD, &extra, err) < 0)
 			return -1;
-		socket_chardev(s, id, s->serial_fds[i], extra);
+		socket_chardev(vm, s, id, socket, s->serial_fds[i], extra);
 		qemu_args_addf(&s->args, "-serial", "chardev:%s", id);
 	}
 	return 0;
@@ -488,10 +501,10 @@ int command_build(struct vm *vm, struct start *s, struct vmf_error *err)
 		add_display(vm, s) < 0 || add_shared(vm, s, err) < 0)
 		return -1;
 	if (s->saved_fd >= 0) {
-		qemu_args_fd(args, s->saved_fd);
-		qemu_args_addf(args, "-incoming", "fd:%d", s->saved_fd);
+		qemu_args_addf(args, "-incoming", "fd:%d", qemu_args_fd(args, s->saved_fd));
+		s->saved_fd = -1;
 	}
-	if (s->saved_fd >= 0 || (s->options && s->options->paused))
+	if (s->from_saved || (s->options && s->options->paused))
 		qemu_args_add(args, "-S", NULL);
 	add_args(vm, s);
 	return 0;

@@ -88,7 +88,7 @@ static struct plan *make_plan(struct vm *vm)
 				d->volume, d->instance);
 			continue;
 		}
-		record = vm_record(d->plugin, d->opts, d->instance, d->slot, d->index, d->volume);
+		record = vm_record(vm, d->plugin, d->opts, d->instance, d->slot, d->index, d->volume);
 		plan_add(plan, &step_volume_remove, record, "remove volume %s of storage \"%s\" (%s)", d->volume, d->instance,
 			d->plugin->name);
 	}
@@ -116,11 +116,11 @@ int vm_destroy(struct vm *vm, struct vmf_error *err)
 	if (rc == 0) {
 		plan = make_plan(vm);
 		if (vm->ctx->dry_run)
-			plan_print(plan);
+			plan_describe(plan);
 		else
 			rc = plan_run(plan, NULL, false, err);
 		plan_free(plan);
 	}
 	vm_unlock(vm);
-	return rc;
+	return rc < 0 || vm->ctx->dry_run ? rc : vm_reload(vm, err);
 }

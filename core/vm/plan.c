@@ -7,6 +7,8 @@
  *   no commit, undo plan     the steps in it are undone, last first
  *   no commit, forward plan  the steps (all were written before the first was run) are run again
  *   commit                   a start's journal: the record of what a tear-down must undo; else only to be removed
+ * "also NAME" names a second VM that the operation concerns: its journal is a link to this one, so that a command on
+ * either finds it.
  * Undo and run are idempotent, so a recovery that dies is simply done once more.
  */
 #include <errno.h>
@@ -36,6 +38,7 @@ struct plan {
 	struct planned *steps;
 	size_t n_steps;
 	char *path;
+	char *also; /* the other VM's name, or NULL */
 	int fd;
 };
 
@@ -63,6 +66,11 @@ void plan_forward(struct plan *plan)
 	plan->forward = true;
 }
 
+void plan_also(struct plan *plan, const char *name)
+{
+	str_set(&plan->also, name);
+}
+
 void plan_add(struct plan *plan, const struct step *step, json_t *args, const char *fmt, ...)
 {
 	struct planned *p;
@@ -77,10 +85,10 @@ void plan_add(struct plan *plan, const struct step *step, json_t *args, const ch
 	va_end(ap);
 }
 
-void plan_print(const struct plan *plan)
+void plan_describe(const struct plan *plan)
 {
 	for (size_t i = 0; i < plan->n_steps; i++)
-		printf("%2zu  %s\n", i + 1, plan->steps[i].text);
+		strv_add(&plan->vm->ctx->planned, plan->steps[i].text);
 }
 
 void plan_free(struct plan *plan)
@@ -94,6 +102,7 @@ void plan_free(struct plan *plan)
 	free(plan->steps);
 	free(plan->operation);
 	free(plan->path);
+	free(plan->also);
 	if (plan->fd >= 0)
 		close(plan->fd);
 	free(plan);
@@ -132,6 +141,35 @@ static void step_line(struct strbuf *buf, const struct planned *p)
 	free(args);
 }
 
+/* The other VM's journal: a link to NAME's. */
+static int link_also(const struct ctx *ctx, const char *name, const char *also, struct vmf_error *err)
+{
+	autofree char *path = plan_journal_path(ctx, also, true);
+
+	if (symlink(name, path) == 0)
+		return 0;
+	if (errno == EEXIST && file_exists(path))
+		return vmf_fail(err, VMF_E_BUSY, 0, "look at it first: `vmf NAME status`",
+			"vm \"%s\" has unfinished work of its own", also);
+	/* a link that leads nowhere: its operation has ended */
+	if (errno == EEXIST && unlink(path) == 0 && symlink(name, path) == 0)
+		return 0;
+	return vmf_fail_errno(err, NULL, "cannot make %s", path);
+}
+
+static void unlink_also(const struct ctx *ctx, const char *name, const char *also)
+{
+	autofree char *path = plan_journal_path(ctx, also, true);
+	char target[256];
+	ssize_t n = readlink(path, target, sizeof(target) - 1);
+
+	if (n < 0)
+		return;
+	target[n] = '\0';
+	if (str_equal(target, name))
+		unlink(path);
+}
+
 static int journal_open(struct plan *plan, struct vmf_error *err)
 {
 	autostrbuf struct strbuf head = STRBUF_INIT;
@@ -139,13 +177,16 @@ static int journal_open(struct plan *plan, struct vmf_error *err)
 	if (plan->lasting) {
 		autofree char *folder = path_parent(plan->path);
 
-		if (file_mkdirs(folder, 0700, err) < 0)
+		if (file_mkdirs(folder, 0700, err) < 0 ||
+			(plan->also && link_also(plan->vm->ctx, plan->vm->name, plan->also, err) < 0))
 			return -1;
 	}
 	plan->fd = open(plan->path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (plan->fd < 0)
 		return vmf_fail_errno(err, NULL, "cannot write %s", plan->path);
 	strbuf_printf(&head, "plan %s %d%s\n", plan->operation, (int)getpid(), plan->forward ? " forward" : "");
+	if (plan->also)
+		strbuf_printf(&head, "also %s\n", plan->also);
 	for (size_t i = 0; plan->forward && i < plan->n_steps; i++)
 		step_line(&head, &plan->steps[i]);
 	if (plan->forward)
@@ -156,6 +197,15 @@ static int journal_open(struct plan *plan, struct vmf_error *err)
 	}
 	if (plan->lasting)
 		file_sync_parent(plan->path);
+	return 0;
+}
+
+static int journal_remove(const struct vm *vm, const char *path, const char *also, struct vmf_error *err)
+{
+	if (unlink(path) < 0 && errno != ENOENT)
+		return vmf_fail_errno(err, NULL, "cannot remove %s", path);
+	if (also)
+		unlink_also(vm->ctx, vm->name, also);
 	return 0;
 }
 
@@ -170,7 +220,8 @@ static int undo_steps(struct vm *vm, struct planned *steps, size_t count)
 		if (!steps[count].step->undo)
 			continue;
 		log_debug("undo %s", steps[count].step->name);
-		if (steps[count].step->undo(vm, steps[count].args, &err) < 0) {
+		if (fault_point(steps[count].step->name, &err) < 0 ||
+			steps[count].step->undo(vm, steps[count].args, &err) < 0) {
 			vmf_context(&err, "vm \"%s\": undo %s", vm->name, steps[count].step->name);
 			log_error(&err);
 			error_clear(&err);
@@ -208,20 +259,18 @@ int plan_run(struct plan *plan, void *data, bool keep, struct vmf_error *err)
 	if (fault_point("commit", err) < 0 || journal_write(plan, "commit\n", err) < 0)
 		goto undo;
 	(void)fault_point("committed", NULL);
-	if (!keep && unlink(plan->path) < 0 && errno != ENOENT)
-		return vmf_fail_errno(err, NULL, "cannot remove %s", plan->path);
-	return 0;
+	return keep ? 0 : journal_remove(plan->vm, plan->path, plan->also, err);
 undo:
 	/* a forward plan that cannot go on ends here: what is done stays done, and the person decides */
 	if (plan->forward || undo_steps(plan->vm, plan->steps, i) == 0)
-		unlink(plan->path);
+		journal_remove(plan->vm, plan->path, plan->also, NULL);
 	return -1;
 }
 
 /* ---- journals of others ------------------------------------------------------------------- */
 
 struct journal {
-	char *operation;
+	char *operation, *also;
 	bool forward, complete, committed;
 	struct planned *steps;
 	size_t n_steps;
@@ -233,6 +282,7 @@ static void journal_free(struct journal *j)
 		json_decref(j->steps[i].args);
 	free(j->steps);
 	free(j->operation);
+	free(j->also);
 }
 
 /* A last line without its newline was cut off by a full disk or a kill: its step never began. */
@@ -252,6 +302,8 @@ static int journal_read(const char *path, struct journal *j, struct vmf_error *e
 			str_set(&j->operation, line + 5);
 			j->operation[strcspn(j->operation, " ")] = '\0';
 			j->forward = str_ends(line, " forward");
+		} else if (str_starts(line, "also ")) {
+			str_set(&j->also, line + 5);
 		} else if (str_equal(line, "commit")) {
 			j->committed = true;
 		} else if (str_equal(line, "complete")) {
@@ -301,7 +353,7 @@ static int recover_one(struct vm *vm, const char *path, bool started_too, struct
 			if (j.steps[i].step->run)
 				rc = j.steps[i].step->run(vm, j.steps[i].args, NULL, err);
 		if (rc < 0)
-			unlink(path);
+			journal_remove(vm, path, j.also, NULL);
 	} else if (!j.forward && (!j.committed || str_equal(j.operation, "start"))) {
 		if (!j.committed)
 			log_warn("vm \"%s\": undoing an interrupted %s", vm->name, j.operation);
@@ -309,17 +361,39 @@ static int recover_one(struct vm *vm, const char *path, bool started_too, struct
 			rc = vmf_fail(err, VMF_E_FAILED, 0, "mend what is said above, then repeat the command",
 				"what an interrupted %s left could not all be undone", j.operation);
 	}
-	if (rc == 0 && unlink(path) < 0 && errno != ENOENT)
-		rc = vmf_fail_errno(err, NULL, "cannot remove %s", path);
+	if (rc == 0)
+		rc = journal_remove(vm, path, j.also, err);
 out:
 	journal_free(&j);
 	return rc < 0 ? -1 : 0;
+}
+
+/* The journal is a link: the operation was begun on another VM, and to lock that one tidies up. */
+static int recover_other(struct vm *vm, const char *path, const char *name, struct vmf_error *err)
+{
+	struct vm *other = file_exists(path) ? vm_load(vm->ctx, name, true, err) : NULL;
+	int rc = other || !file_exists(path) ? 0 : -1;
+
+	if (other)
+		rc = vm_lock(other, err);
+	vm_free(other);
+	if (rc == 0)
+		unlink_also(vm->ctx, name, vm->name);
+	return rc;
 }
 
 int plan_recover(struct vm *vm, struct vmf_error *err)
 {
 	autofree char *lasting = plan_journal_path(vm->ctx, vm->name, true);
 	autofree char *started = plan_journal_path(vm->ctx, vm->name, false);
+	char other[256];
+	ssize_t n = readlink(lasting, other, sizeof(other) - 1);
+
+	if (n > 0) {
+		other[n] = '\0';
+		if (recover_other(vm, lasting, other, err) < 0)
+			return -1;
+	}
 
 	/* a start that did not commit first: it stands on what a create has made */
 	if (recover_one(vm, started, false, err) < 0)

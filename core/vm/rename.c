@@ -111,7 +111,7 @@ static int plan_volumes(struct vm *vm, struct plan *plan, const char *new_name, 
 			return vmf_fail(err, VMF_E_UNSUPPORTED, 0, "name the volume in the definition: disk { volume = }",
 				"disk \"%s\": %s cannot rename volumes", d->title, d->plugin->name);
 		volume = str_printf("%s%s", new_prefix, d->volume + n);
-		record = vm_record(d->plugin, d->opts, d->instance, d->slot, d->index, d->volume);
+		record = vm_record(vm, d->plugin, d->opts, d->instance, d->slot, d->index, d->volume);
 		json_object_set_new(record, "new", json_string(volume));
 		plan_add(plan, &step_volume_rename, record, "rename volume %s to %s in storage \"%s\" (%s)", d->volume, volume,
 			d->instance, d->plugin->name);
@@ -128,6 +128,7 @@ static int rename_locked(struct vm *vm, const char *new_name, const char *new_fi
 	struct plan *plan = plan_new(vm, "rename", true);
 	int rc = plan_volumes(vm, plan, new_name, err);
 
+	plan_also(plan, new_name);
 	for (size_t i = 0; i < VMF_COUNT(files); i++) {
 		autofree char *from = vm_lib_path(vm, files[i].folder, files[i].suffix);
 		autofree char *to = str_printf("%s/%s/%s%s", vm->ctx->paths.lib, files[i].folder, new_name, files[i].suffix);
@@ -136,7 +137,7 @@ static int rename_locked(struct vm *vm, const char *new_name, const char *new_fi
 	}
 	plan_move(plan, vm->file, new_file);
 	if (rc == 0 && vm->ctx->dry_run)
-		plan_print(plan);
+		plan_describe(plan);
 	else if (rc == 0)
 		rc = plan_run(plan, NULL, false, err);
 	plan_free(plan);
@@ -166,5 +167,11 @@ int vm_rename(struct vm *vm, const char *new_name, struct vmf_error *err)
 	if (rc < 0)
 		vmf_context(err, "vm \"%s\"", vm->name);
 	vm_unlock(vm);
-	return rc;
+	if (rc < 0 || vm->ctx->dry_run)
+		return rc;
+	str_set(&vm->name, new_name);
+	str_set(&vm->file, new_file);
+	free(vm->run_dir);
+	vm->run_dir = str_printf("%s/%s", vm->ctx->paths.run, new_name);
+	return vm_reload(vm, err);
 }

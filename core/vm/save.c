@@ -38,7 +38,7 @@ static int let_go_on(struct vm *vm, json_t *args, struct vmf_error *err)
 {
 	struct vm_state state;
 
-	vm_state_read(vm->ctx, vm->name, &state);
+	vm_state_of(vm, &state);
 	/* QEMU died while saving: nothing can go on, and the unfinished file is removed by the other undo */
 	if (state.phase != VM_ALIVE)
 		return 0;
@@ -114,7 +114,7 @@ static int discard_memory(struct vm *vm, json_t *args, struct vmf_error *err)
 	struct vmf_error quiet = VMF_ERROR_INIT;
 	struct vm_state state;
 
-	vm_state_read(vm->ctx, vm->name, &state);
+	vm_state_of(vm, &state);
 	if (state.phase == VM_ALIVE)
 		quick(vm, "migrate_cancel", &quiet);
 	error_clear(&quiet);
@@ -145,7 +145,7 @@ int vm_save(struct vm *vm, struct vmf_error *err)
 	plan_add(plan, &step_save_write, json_pack("{s:s, s:s}", "path", path, "temporary", temporary),
 		"write its memory to %s", path);
 	if (vm->ctx->dry_run) {
-		plan_print(plan);
+		plan_describe(plan);
 		plan_free(plan);
 		return 0;
 	}

@@ -291,22 +291,46 @@ static int spawn(struct vm *vm, json_t *args, void *data, struct vmf_error *err)
 	return 0;
 }
 
+/* A vmf that was killed between fork and exec leaves a child that is about to write its pid: it gets a moment. */
+static int open_qemu(struct vm *vm, pid_t *pid)
+{
+	int64_t deadline = time_now_ms() + 2000;
+
+	do {
+		autofree char *text = file_read_at(vm->run_fd, "pid", 64, NULL);
+		int pidfd;
+
+		*pid = text ? (pid_t)atoi(text) : 0;
+		pidfd = *pid > 0 ? proc_pidfd(*pid) : -1;
+		/* asked with the pidfd in hand: while the lock is held, the pid is QEMU's */
+		if (lock_is_held(vm->op_fd, LOCK_LIFE) != 1) {
+			if (pidfd >= 0)
+				close(pidfd);
+			return -1;
+		}
+		if (pidfd >= 0)
+			return pidfd;
+		time_sleep_ms(5);
+	} while (time_now_ms() < deadline);
+	return -1;
+}
+
 /* Also the end of a running VM, in tear-down: whatever is left of QEMU is killed. */
 static int end_qemu(struct vm *vm, json_t *args, struct vmf_error *err)
 {
-	autofree char *text = file_read_at(vm->run_fd, "pid", 64, NULL);
-	pid_t pid = text ? (pid_t)atoi(text) : 0;
-	autoclose int pidfd = pid > 0 ? proc_pidfd(pid) : -1;
+	pid_t pid = 0;
+	autoclose int pidfd = -1;
 
 	(void)args;
 	vm_qmp_close(vm);
 	if (lock_is_held(vm->op_fd, LOCK_LIFE) != 1)
 		return 0;
-	/* asked again with the pidfd in hand: while the lock is held, the pid is QEMU's */
-	if (pidfd < 0 || lock_is_held(vm->op_fd, LOCK_LIFE) != 1)
-		return pidfd < 0 ? vmf_fail(err, VMF_E_FAILED, 0, "look for a qemu process by hand",
-					   "QEMU is alive but its pid is not known") :
-				   0;
+	pidfd = open_qemu(vm, &pid);
+	if (pidfd < 0 && lock_is_held(vm->op_fd, LOCK_LIFE) != 1)
+		return 0;
+	if (pidfd < 0)
+		return vmf_fail(err, VMF_E_FAILED, 0, "look for a qemu process by hand",
+			"QEMU is alive but its pid is not known");
 	proc_signal(pidfd, SIGKILL);
 	if (!proc_wait_end(pidfd, time_now_ms() + 10000))
 		return vmf_fail(err, VMF_E_TIMEOUT, 0, "the kernel holds it: look for hanging storage in its log",
@@ -331,6 +355,7 @@ static const char *hint_for(const char *words)
 		{"Cannot allocate memory", "give it less memory, or stop another VM"},
 		{"cannot set up guest memory", "give it less memory, or stop another VM"},
 		{"invalid option", "is it one of QEMU's? see args and what stands behind start"},
+		{"load of migration failed", "was its definition changed since it was saved? --discard-saved boots it anew"},
 		{"Permission denied", "QEMU's user may not read that; see user = in vmf.conf"},
 	};
 
@@ -352,14 +377,6 @@ static int say_why(struct vm *vm, struct start *s, struct vmf_error *err)
 	return vmf_fail(err, VMF_E_FAILED, 0, hint_for(words), "QEMU ended: %s", *words ? words : "without a word");
 }
 
-/* The second monitor copies events into a file once it has been opened by anybody. */
-static int wake_events(struct vm *vm, struct start *s, struct qmp *qmp, int64_t deadline, struct vmf_error *err)
-{
-	(void)vm;
-	(void)s;
-	return qmp_finish(qmp, deadline, err);
-}
-
 static int wait_incoming(struct vm *vm, struct start *s, struct vmf_error *err)
 {
 	autofree char *status = NULL;
@@ -376,24 +393,38 @@ static int wait_incoming(struct vm *vm, struct start *s, struct vmf_error *err)
 	return 0;
 }
 
+/*
+ * The second monitor copies events into a file once it has been opened by anybody. To come up paused is no
+ * event: the answer to a question is in that file, too.
+ */
+static int finish_monitors(struct vm *vm, struct start *s, struct qmp *events, struct vmf_error *err)
+{
+	int64_t deadline = time_now_ms() + READY_MS;
+	autofree char *status = NULL;
+
+	if (qmp_finish(events, deadline, err) < 0 || qmp_finish(vm->qmp, deadline, err) < 0)
+		return say_why(vm, s, err);
+	if (s->from_saved && wait_incoming(vm, s, err) < 0)
+		return -1;
+	if (!s->from_saved && !(s->options && s->options->paused))
+		return 0;
+	return qmp_status(events, &status, time_now_ms() + READY_MS, err) < 0 ? say_why(vm, s, err) : 0;
+}
+
 static int ready(struct vm *vm, json_t *args, void *data, struct vmf_error *err)
 {
 	struct start *s = data;
 	autofree char *main_path = str_printf("%s/qmp", vm->run_dir);
 	autofree char *events_path = str_printf("%s/ev", vm->run_dir);
-	int64_t deadline = time_now_ms() + READY_MS;
 	struct qmp *events;
-	int rc = -1;
+	int rc;
 
 	(void)args;
 	vm->qmp = qmp_begin(main_path, s->pidfd, err);
 	events = vm->qmp ? qmp_begin(events_path, s->pidfd, err) : NULL;
-	if (events && wake_events(vm, s, events, deadline, err) == 0)
-		rc = qmp_finish(vm->qmp, deadline, err);
+	rc = events ? finish_monitors(vm, s, events, err) : say_why(vm, s, err);
 	qmp_close(events);
-	if (rc < 0)
-		return say_why(vm, s, err);
-	return s->saved_fd >= 0 ? wait_incoming(vm, s, err) : 0;
+	return rc;
 }
 
 const struct step step_ready = {"ready", ready, NULL};
@@ -421,6 +452,8 @@ static void start_free(struct start *s)
 	free(s->netdevs);
 	if (s->pidfd >= 0)
 		close(s->pidfd);
+	if (s->saved_fd >= 0)
+		close(s->saved_fd);
 }
 
 int vm_command(struct vm *vm, const struct vm_start_options *options, struct qemu_args *args, struct vmf_error *err)
@@ -489,19 +522,19 @@ static struct plan *make_plan(struct vm *vm)
 	for (size_t i = 0; i < vm->n_disks; i++) {
 		struct vm_disk *d = &vm->disks[i];
 
-		record = vm_record(d->plugin, d->opts, d->instance, d->slot, d->index, d->volume);
+		record = vm_record(vm, d->plugin, d->opts, d->instance, d->slot, d->index, d->volume);
 		plan_add(plan, &step_disk_attach, record, "attach disk \"%s\": volume %s of storage \"%s\" (%s)", d->title,
 			d->volume, d->instance, d->plugin->name);
 	}
 	for (size_t i = 0; i < vm->n_nics; i++) {
 		struct vm_nic *n = &vm->nics[i];
 
-		record = vm_record(n->plugin, n->opts, n->instance, n->slot, n->index, NULL);
+		record = vm_record(vm, n->plugin, n->opts, n->instance, n->slot, n->index, NULL);
 		plan_add(plan, &step_nic_up, record, "bring up nic \"%s\": %s on network \"%s\" (%s)", n->title, n->mac,
 			n->instance, n->plugin->name);
 	}
 	if (vm->display.plugin) {
-		record = vm_record(vm->display.plugin, vm->display.opts, vm->display.name, "display", 0, NULL);
+		record = vm_record(vm, vm->display.plugin, vm->display.opts, vm->display.name, "display", 0, NULL);
 		plan_add(plan, &step_display, record, "prepare the display (%s)", vm->display.name);
 	}
 	plan_add(plan, &step_spawn, NULL, "start QEMU");
@@ -526,6 +559,7 @@ static int open_saved(struct vm *vm, struct start *s, struct vmf_error *err)
 	s->saved_fd = open(saved, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (s->saved_fd < 0 && errno != ENOENT)
 		return vmf_fail_errno(err, NULL, "cannot read %s", saved);
+	s->from_saved = s->saved_fd >= 0;
 	return 0;
 }
 
@@ -555,7 +589,7 @@ static int start_locked(struct vm *vm, const struct vm_start_options *options, s
 	struct plan *plan;
 	int rc;
 
-	vm_state_read(vm->ctx, vm->name, &state);
+	vm_state_of(vm, &state);
 	if (state.phase == VM_ALIVE)
 		return vmf_fail(err, VMF_E_STATE, 0, NULL, "it is %s already (pid %d)", state.status, (int)state.pid);
 	if (state.phase != VM_OFF && state.phase != VM_SAVED && plan_undo_start(vm, err) < 0)
@@ -568,11 +602,11 @@ static int start_locked(struct vm *vm, const struct vm_start_options *options, s
 		rc = -1;
 	else
 		rc = plan_run(plan, &s, true, err);
-	started->from_saved = s.saved_fd >= 0;
+	started->from_saved = s.from_saved;
 	/* committed: now what is on disk is of the past, and only then may the guest go on */
 	if (rc == 0 && started->from_saved) {
 		rc = vm_forget_saved(vm, err);
-		if (rc == 0 && !options->paused)
+		if (rc == 0 && !(options && options->paused))
 			rc = qmp_command(vm->qmp, "cont", NULL, NULL, time_now_ms() + READY_MS, err);
 	}
 	plan_free(plan);
@@ -591,7 +625,7 @@ int vm_start(struct vm *vm, const struct vm_start_options *options, struct vm_st
 		if (vm_resolve(vm, err) < 0)
 			return -1;
 		plan = make_plan(vm);
-		plan_print(plan);
+		plan_describe(plan);
 		plan_free(plan);
 		return 0;
 	}

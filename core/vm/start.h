@@ -16,7 +16,8 @@ struct start {
 	struct qemu_args args;
 	bool is_dry;
 	int qmp_fd, events_fd, hmp_fd, serial_fds[SERIAL_MAX]; /* bound sockets; owned by args once given */
-	int saved_fd;                /* the saved memory to load, or -1 */
+	bool from_saved;             /* it goes on from saved memory */
+	int saved_fd;                /* that memory, until args owns it, or -1 */
 	off_t log_offset;
 	pid_t pid;
 	int pidfd;

@@ -71,7 +71,8 @@ static void read_ended(int dir_fd, struct vm_state *state)
 	snprintf(state->detail, sizeof(state->detail), "QEMU died; `vmf NAME log` has its last words");
 }
 
-void vm_state_read(struct ctx *ctx, const char *name, struct vm_state *state)
+/* HAS_LOCK: whoever holds LOCK_OP is the caller. */
+static void read_state(struct ctx *ctx, const char *name, bool has_lock, struct vm_state *state)
 {
 	autofree char *run = str_printf("%s/%s", ctx->paths.run, name);
 	autofree char *lasting = plan_journal_path(ctx, name, true);
@@ -85,7 +86,7 @@ void vm_state_read(struct ctx *ctx, const char *name, struct vm_state *state)
 	if (fd >= 0) {
 		autofree char *path = plan_journal_path(ctx, name, false);
 
-		busy = lock_is_held(fd, LOCK_OP) > 0;
+		busy = !has_lock && lock_is_held(fd, LOCK_OP) > 0;
 		journal = plan_journal_state(path);
 		if (lock_is_held(fd, LOCK_LIFE) > 0) {
 			read_alive(dir_fd, state);
@@ -96,8 +97,8 @@ void vm_state_read(struct ctx *ctx, const char *name, struct vm_state *state)
 			return;
 		}
 	}
-	if (busy && journal != 2) {
-		say(state, VM_STARTING, "busy");
+	if (busy) {
+		say(state, VM_STARTING, journal == 2 ? "stopping" : "busy");
 		snprintf(state->detail, sizeof(state->detail), "another vmf is at work on it");
 	} else if (journal == 2) {
 		read_ended(dir_fd, state);
@@ -109,12 +110,22 @@ void vm_state_read(struct ctx *ctx, const char *name, struct vm_state *state)
 	}
 }
 
+void vm_state_read(struct ctx *ctx, const char *name, struct vm_state *state)
+{
+	read_state(ctx, name, false, state);
+}
+
+void vm_state_of(const struct vm *vm, struct vm_state *state)
+{
+	read_state(vm->ctx, vm->name, vm->op_fd >= 0, state);
+}
+
 void vm_state_ask(struct vm *vm, struct vm_state *state, int64_t deadline_ms)
 {
 	struct vmf_error err = VMF_ERROR_INIT;
 	char *word = NULL;
 
-	vm_state_read(vm->ctx, vm->name, state);
+	vm_state_of(vm, state);
 	if (state->phase != VM_ALIVE || str_equal(state->status, "hung"))
 		return;
 	if (vm_qmp(vm, deadline_ms, &err) == 0 && qmp_status(vm->qmp, &word, deadline_ms, &err) == 0) {
@@ -129,7 +140,7 @@ void vm_state_ask(struct vm *vm, struct vm_state *state, int64_t deadline_ms)
 		vm_qmp_close(vm);
 	} else { /* it ended meanwhile, perhaps */
 		vm_qmp_close(vm);
-		vm_state_read(vm->ctx, vm->name, state);
+		vm_state_of(vm, state);
 	}
 	error_clear(&err);
 	free(word);
@@ -141,7 +152,7 @@ int vm_need_alive(struct vm *vm, struct vm_state *state, struct vmf_error *err)
 
 	if (!state)
 		state = &mine;
-	vm_state_read(vm->ctx, vm->name, state);
+	vm_state_of(vm, state);
 	if (state->phase == VM_ALIVE)
 		return 0;
 	return vmf_fail(err, VMF_E_STATE, 0, state->phase == VM_CRASHED ? "`vmf NAME log` says why" : "`start` it first",
@@ -152,7 +163,7 @@ int vm_need_off(struct vm *vm, struct vmf_error *err)
 {
 	struct vm_state state;
 
-	vm_state_read(vm->ctx, vm->name, &state);
+	vm_state_of(vm, &state);
 	if (state.phase == VM_ALIVE || state.phase == VM_STARTING)
 		return vmf_fail(err, VMF_E_STATE, 0, "`stop` or `shutdown` it first", "vm \"%s\" is %s", vm->name,
 			state.status);
@@ -281,6 +292,43 @@ void vm_unlock(struct vm *vm)
 			log_debug("cannot remove %s: %s", vm->run_dir, strerror(errno));
 	}
 	close_run(vm);
+}
+
+int vm_tidy(struct vm *vm, struct vmf_error *err)
+{
+	struct vm_state state;
+
+	if (vm->ctx->dry_run)
+		return 0;
+	vm_state_of(vm, &state);
+	if (state.phase != VM_INTERRUPTED)
+		return 0;
+	if (vm_lock(vm, err) < 0)
+		return -1;
+	vm_unlock(vm);
+	return vm_reload(vm, err);
+}
+
+void vm_tidy_ended(struct vm *vm)
+{
+	struct vmf_error quiet = VMF_ERROR_INIT;
+	struct vm_state state;
+
+	if (vm->ctx->dry_run)
+		return;
+	vm_state_of(vm, &state);
+	if (state.phase != VM_ENDED)
+		return;
+	/* asked again under the lock: it may have been started meanwhile */
+	if (vm_lock(vm, &quiet) == 0) {
+		vm_state_of(vm, &state);
+		if (state.phase == VM_ENDED)
+			plan_undo_start(vm, &quiet);
+		vm_unlock(vm);
+	}
+	if (quiet.code)
+		log_debug("vm \"%s\": %s", vm->name, quiet.message);
+	error_clear(&quiet);
 }
 
 /* ---- QMP and slots ------------------------------------------------------------------------ */

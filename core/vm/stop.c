@@ -57,7 +57,7 @@ int vm_stop(struct vm *vm, enum vm_stop_how how, struct vmf_error *err)
 
 	if (vm_need_unlocked(vm, err) < 0 || vm_lock(vm, err) < 0)
 		return -1;
-	vm_state_read(vm->ctx, vm->name, &state);
+	vm_state_of(vm, &state);
 	if (state.phase == VM_ALIVE)
 		rc = end_alive(vm, how, &state, err);
 	else if (state.phase == VM_CRASHED)

@@ -27,6 +27,7 @@ struct ctx {
 	char *invoked_class;  /* from the name that the program was called by (labvm), or NULL */
 	struct strv settings; /* -o */
 	bool json, dry_run;
+	struct strv planned;  /* dry_run: the steps that would be done, for cli to print */
 	struct conf *base;    /* built-in, vmf.conf */
 	struct conf *with_default; /* base and class default */
 	struct conf **classes; /* with_default and one class each */
@@ -102,6 +103,10 @@ struct vm {
 int vm_name_check(const char *name, struct vmf_error *err);
 /* The definition and all its layers. Undefined: VMF_E_NOT_FOUND, unless MAY_MISS. NULL and err on failure. */
 struct vm *vm_load(struct ctx *ctx, const char *name, bool may_miss, struct vmf_error *err);
+/* One whose definition cannot be read, to mend it: it has a name, a file and the layers below. */
+struct vm *vm_load_broken(struct ctx *ctx, const char *name, struct vmf_error *err);
+/* All layers with TEXT in place of the definition's file: what is wrong with it? The caller frees. */
+struct conf *vm_try(struct vm *vm, const char *text, struct vmf_error *err);
 /* The same after the definition was changed; what was resolved or connected is given up. */
 int vm_reload(struct vm *vm, struct vmf_error *err);
 void vm_free(struct vm *vm);
@@ -114,6 +119,8 @@ char *vm_volume_prefix(const struct vm *vm);
 /* The next free volume name in the VM's default store; the caller frees. NULL and err. */
 char *vm_next_volume(struct vm *vm, struct vmf_error *err);
 uint64_t vm_memory_bytes(const struct vm *vm);
+/* An element of a plugin's list, whatever its stride. */
+const struct vmf_volume *vm_volume_at(const struct vmf_volume_list *list, size_t i);
 /* Locally administered, from the UUID and the NIC's number alone. */
 void vm_mac(const char *uuid, unsigned index, char out[18]);
 
@@ -141,11 +148,11 @@ void vm_call_display(struct vm *vm, struct vm_call *call);
 struct vm_recorded {
 	const struct plugin *plugin;
 	struct vmf_opts *opts;
-	const char *instance, *slot, *volume;
+	const char *instance, *slot, *volume, *uuid;
 	unsigned index;
 };
-json_t *vm_record(const struct plugin *plugin, const struct vmf_opts *opts, const char *instance, const char *slot,
-	unsigned index, const char *volume);
+json_t *vm_record(const struct vm *vm, const struct plugin *plugin, const struct vmf_opts *opts, const char *instance,
+	const char *slot, unsigned index, const char *volume);
 int vm_recorded_load(struct vm *vm, json_t *record, struct vm_recorded *out, struct vmf_error *err);
 void vm_call_recorded(struct vm *vm, const struct vm_recorded *recorded, struct vm_call *call);
 void vm_recorded_free(struct vm_recorded *recorded);
@@ -174,6 +181,8 @@ struct vm_state {
 
 /* What is true now, without asking QEMU: the lock, the run folder, the event log, /proc. */
 void vm_state_read(struct ctx *ctx, const char *name, struct vm_state *state);
+/* The same for a VM that we may hold the lock of ourselves. */
+void vm_state_of(const struct vm *vm, struct vm_state *state);
 /* The same and, if it is alive, QEMU's own word, with a deadline: tells hung from running. */
 void vm_state_ask(struct vm *vm, struct vm_state *state, int64_t deadline_ms);
 /* Opens the run folder. CREATE: makes it. -1 with errno ENOENT (no err) if it is missing and not to be made. */
@@ -182,6 +191,10 @@ int vm_run_open(struct vm *vm, bool create, struct vmf_error *err);
 int vm_lock(struct vm *vm, struct vmf_error *err);
 /* Lets go, and removes the run folder if nothing of a running VM is in it. */
 void vm_unlock(struct vm *vm);
+/* If a vmf died at work on the VM: undoes or finishes that, and reads the definition anew. */
+int vm_tidy(struct vm *vm, struct vmf_error *err);
+/* If QEMU has ended by itself: tears down what is left of it. Not being allowed to is no error. */
+void vm_tidy_ended(struct vm *vm);
 /* A connection to the running VM's QMP, opened once. */
 int vm_qmp(struct vm *vm, int64_t deadline_ms, struct vmf_error *err);
 void vm_qmp_close(struct vm *vm);
@@ -223,19 +236,33 @@ int vm_resume(struct vm *vm, struct vmf_error *err);
 int vm_reset(struct vm *vm, struct vmf_error *err);
 int vm_save(struct vm *vm, struct vmf_error *err);
 
-/* SETTINGS: lines for the new definition, "key=value". SIZES: one disk each; 0 of them: none. */
+/* SETTINGS: "key=value" each, for the new definition. SIZES: one disk each; 0 of them: none. */
 struct vm_create_options {
 	struct strv settings;
+	const char *template; /* a definition that the new one starts from, or NULL */
 	uint64_t *disk_sizes;
 	size_t n_disks;
 };
 int vm_create(struct vm *vm, const struct vm_create_options *options, struct vmf_error *err);
+/* The next disk, and the definition if there is none yet. The caller frees *volume, its name. */
 int vm_newimg(struct vm *vm, uint64_t size_bytes, char **volume, struct vmf_error *err);
 int vm_destroy(struct vm *vm, struct vmf_error *err);
+/* The VM itself goes by its new name afterwards. */
 int vm_rename(struct vm *vm, const char *new_name, struct vmf_error *err);
-/* Changes the definition; each setting is "key=value" (or "key=" to unset with UNSET). */
+
+/* ---- changes of the definition (change.c, medium.c) --------------------------------------- */
+
+/* TEXT with SETTINGS, "key=value" each ("key=" removes the line); NULL and err. The caller frees. */
+char *vm_edit_text(struct vm *vm, const char *text, const struct strv *settings, struct vmf_error *err);
+/*
+ * Changes the definition and keeps its comments; one that is not there is made. What a running VM can follow
+ * at once (the CD drive's medium) it does; if QEMU refuses that, the file stays as it was.
+ */
 int vm_set(struct vm *vm, const struct strv *settings, struct vmf_error *err);
-int vm_write_definition(struct vm *vm, const char *text, struct vmf_error *err);
+/* Replaces the definition's whole text in the same manner, if it is still OLD. */
+int vm_write_definition(struct vm *vm, const char *old, const char *text, struct vmf_error *err);
+/* Puts an image into the running VM's CD drive, or takes out what is in it (PATH NULL). */
+int vm_change_medium(struct vm *vm, const char *path, struct vmf_error *err);
 
 /* ---- plans (plan.c) ----------------------------------------------------------------------- */
 
@@ -252,11 +279,14 @@ struct step {
 struct plan *plan_new(struct vm *vm, const char *operation, bool lasting);
 /* FORWARD plans are finished by recovery, others undone. */
 void plan_forward(struct plan *plan);
-/* Adds a step; ARGS is consumed; the description is what --dry-run prints. */
+/* The operation concerns VM NAME, too: a command on that one recovers it as well. For lasting plans. */
+void plan_also(struct plan *plan, const char *name);
+/* Adds a step; ARGS is consumed; the description is what --dry-run shows. */
 void plan_add(struct plan *plan, const struct step *step, json_t *args, const char *fmt, ...) VMF_PRINTF(4, 5);
 /* Runs the steps; on failure undoes those begun, in reverse. keep: the journal stays, as record for plan_undo(). */
 int plan_run(struct plan *plan, void *data, bool keep, struct vmf_error *err);
-void plan_print(const struct plan *plan);
+/* For a dry run: the steps' descriptions go to the context. */
+void plan_describe(const struct plan *plan);
 void plan_free(struct plan *plan);
 
 /* Undoes (or finishes) what a journal says and removes it. Called with the VM's lock held. */

@@ -1,0 +1,18 @@
+#!/bin/bash
+# SPDX-License-Identifier: ISC
+# Every fuzz target for a while, under clang's libFuzzer with sanitizers.
+
+. "${0%/*}/common.sh"
+
+need_program clang clang
+run env FUZZ_SECONDS="${FUZZ_SECONDS:-10}" "$MAKE" -C "$top_builddir" fuzz
+cp "$out" "$scratch/all"
+# shellcheck disable=SC2086 # a list
+set -- $FUZZ_TARGETS
+plan $#
+for target; do
+	name=${target##*/}
+	sed -n "/^== $name:/,/^== /p" "$scratch/all" | sed '1b;/^== /d' >"$out"
+	grep -Eq '^#.*DONE|^stat::number_of_executed_units: [1-9]' "$out" && ! grep -Eq 'ERROR|SUMMARY' "$out"
+	result $? "$name: $(sed -n 's/^stat::number_of_executed_units: //p' "$out") inputs"
+done

@@ -1,0 +1,16 @@
+#!/bin/bash
+# SPDX-License-Identifier: ISC
+# Without shared objects: the plugins are linked into vmf, which works all the same.
+
+# shellcheck disable=SC2016 # make expands variables in single quotes
+. "${0%/*}/common.sh"
+
+need_tree
+builds "static" static --disable-shared && {
+	[ -z "$(find "$scratch/static/plugins" -name '*.so')" ]
+	result $? "static: no plugin is a shared object"
+	ok "static: vmf lists its plugins" "$scratch/static/vmf" plugin list
+	says "static: storage file-qcow2 is linked in" 'storage.*file-qcow2.*(linked in|built in)'
+	checks "static" static 'TESTS=$(CLI_TESTS)'
+}
+plan_now
