@@ -169,7 +169,7 @@ done <"$scratch/plugins"
 	grep -rho '[`]vmf [^`]*[`]' "$top_srcdir"/{core,plugins,sdk} --include='*.c' | tr -d '`'
 	sed -n '/^\.EX/,/^\.EE/p;/^\.B vmf NAME/p' "$top_srcdir"/doc/*.[1-9] "$top_srcdir"/plugins/*/*.7 | plain
 	sed -n 's/^\$ //p' "$top_srcdir"/doc/*.md
-} | grep -oE '^vmf .*|do vmf .*' | sed -e 's/^do //' -e 's/ [|;&<>#].*//' >"$scratch/named"
+} | grep -oE '^vmf .*|do vmf .*' | sed -e 's/^do //' -e 's/ [|&<>#].*//' -e 's/;.*//' >"$scratch/named"
 {
 	describe Verbs
 	describe Commands
@@ -180,7 +180,9 @@ while read -r _ first second _; do
 	*" $first "*) continue ;; # a command
 	esac
 	case $first in
-	NAME | VM | %s | [a-z]*[0-9]) grep -qx -- "${second:-status}" "$scratch/known" || echo "vmf $first $second" ;;
+	NAME | VM | %s | \$* | \"* | [a-z]*[0-9])
+		[[ $second =~ ^[0-9]+$ ]] || grep -qx -- "${second:-status}" "$scratch/known" || echo "vmf $first $second"
+		;;
 	-*) ;;
 	*) echo "vmf $first" ;;
 	esac
