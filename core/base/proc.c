@@ -41,7 +41,8 @@ char *proc_find_program(const char *name)
 		return access(name, X_OK) == 0 ? str_dup(name) : NULL;
 	/* the sbin folders hold lvm and zfs, and are often not in an ordinary user's PATH */
 	for (int system = 0; system < 2; system++) {
-		const char *p = system ? "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" : path;
+		const char *p =
+			system ? "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" : path;
 
 		while (p && *p) {
 			size_t n = strcspn(p, ":");
@@ -177,8 +178,8 @@ int proc_run(struct vmf_run *run, int64_t deadline_ms, struct vmf_error *err)
 	int rc, status, late;
 
 	if (!program)
-		return vmf_fail(err, VMF_E_MISSING, 0, "`vmf doctor` says which package has it", "no program %s",
-			run->argv[0]);
+		return vmf_fail(err, VMF_E_MISSING, 0, "`vmf doctor` says which package has it",
+			"no program %s", run->argv[0]);
 	if (run->timeout_ms > 0)
 		deadline_ms = time_now_ms() + run->timeout_ms;
 	else if (deadline_ms <= 0)
@@ -209,8 +210,8 @@ int proc_run(struct vmf_run *run, int64_t deadline_ms, struct vmf_error *err)
 	run->err = strbuf_take(&err_buf);
 	run->status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 	if (late < 0)
-		return vmf_fail(err, log_interrupted ? VMF_E_FAILED : VMF_E_TIMEOUT, 0, NULL, "%s %s", run->argv[0],
-			log_interrupted ? "was interrupted" : "took too long and was ended");
+		return vmf_fail(err, log_interrupted ? VMF_E_FAILED : VMF_E_TIMEOUT, 0, NULL, "%s %s",
+			run->argv[0], log_interrupted ? "was interrupted" : "took too long and was ended");
 	return 0;
 }
 
@@ -265,4 +266,24 @@ int lock_is_held(int fd, off_t byte)
 	if (fcntl(fd, F_OFD_GETLK, &l) < 0)
 		return -1;
 	return l.l_type != F_UNLCK;
+}
+
+int lock_take_named(int fd, off_t byte, pid_t *holder)
+{
+	struct flock l;
+
+	for (;;) {
+		l = range(F_WRLCK, byte);
+		if (fcntl(fd, F_SETLK, &l) == 0)
+			return 0;
+		if (errno != EAGAIN && errno != EACCES)
+			return -1;
+		if (fcntl(fd, F_GETLK, &l) < 0)
+			return -1;
+		if (l.l_type == F_UNLCK) /* just gone */
+			continue;
+		*holder = l.l_pid > 0 ? l.l_pid : 0;
+		errno = EAGAIN;
+		return -1;
+	}
 }

@@ -33,5 +33,8 @@ int lock_take(int fd, off_t byte);           /* 0, or -1 with errno EAGAIN if so
 int lock_wait(int fd, off_t byte, int64_t deadline_ms);
 int lock_drop(int fd, off_t byte);
 int lock_is_held(int fd, off_t byte);        /* by another description: 1, 0, or -1 */
+/* A lock of this process (F_SETLK), for which the kernel knows the holder: -1 with EAGAIN and *holder (0: it cannot
+ * be seen from here). It is lost as soon as any fd of the file is closed in this process: use a file of its own. */
+int lock_take_named(int fd, off_t byte, pid_t *holder);
 
 #endif

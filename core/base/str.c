@@ -105,6 +105,32 @@ char *str_quote(const char *text)
 	return strbuf_take(&buf);
 }
 
+size_t str_utf8_length(const char *text)
+{
+	const unsigned char *p = (const unsigned char *)text;
+	size_t n = *p < 0x80 ? 1 : *p < 0xc2 ? 0 : *p < 0xe0 ? 2 : *p < 0xf0 ? 3 : *p < 0xf5 ? 4 : 0;
+
+	for (size_t i = 1; i < n; i++)
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+	if (*p < 0xe0 || !n)
+		return n;
+	/* no longer forms than needed, no surrogates, nothing above U+10FFFF */
+	if ((*p == 0xe0 && p[1] < 0xa0) || (*p == 0xf0 && p[1] < 0x90) || (*p == 0xed && p[1] > 0x9f) ||
+		(*p == 0xf4 && p[1] > 0x8f))
+		return 0;
+	return n;
+}
+
+size_t str_utf8_span(const char *text)
+{
+	size_t span = 0, n;
+
+	while (text[span] && (n = str_utf8_length(text + span)))
+		span += n;
+	return span;
+}
+
 /* Levenshtein's distance, given up beyond 63 characters. */
 static size_t edit_distance(const char *a, const char *b)
 {
@@ -286,16 +312,40 @@ void strv_free(struct strv *v)
 
 struct arena_block {
 	struct arena_block *next;
+	size_t used, size;
 	max_align_t data[];
 };
 
+/* Under the address sanitizer every allocation has a block of its own, so that a step past its end is seen. */
+#ifdef __has_feature
+#if __has_feature(address_sanitizer)
+#define __SANITIZE_ADDRESS__ 1
+#endif
+#endif
+#ifdef __SANITIZE_ADDRESS__
+#define ARENA_BLOCK_BYTES 0
+#else
+#define ARENA_BLOCK_BYTES 4000
+#endif
+
 void *arena_alloc(struct arena *arena, size_t size)
 {
-	struct arena_block *block = mem_alloc(sizeof(*block) + size);
+	struct arena_block *block = arena->head;
+	size_t rounded = (size + sizeof(max_align_t) - 1) & ~(sizeof(max_align_t) - 1);
+	char *data;
 
-	block->next = arena->head;
-	arena->head = block;
-	return block->data;
+	if (!block || block->size - block->used < rounded) {
+		size_t room = rounded > ARENA_BLOCK_BYTES ? rounded : ARENA_BLOCK_BYTES;
+
+		block = mem_resize(NULL, sizeof(*block) + room);
+		block->used = 0;
+		block->size = room;
+		block->next = arena->head;
+		arena->head = block;
+	}
+	data = (char *)block->data + block->used;
+	block->used += rounded;
+	return memset(data, 0, size);
 }
 
 char *arena_dup(struct arena *arena, const char *text)

@@ -29,6 +29,10 @@ static inline bool str_equal(const char *a, const char *b)
 }
 bool str_starts(const char *text, const char *prefix);
 bool str_ends(const char *text, const char *suffix);
+/* The length of the UTF-8 character (RFC 3629) that TEXT begins with, or 0 if that is none. */
+size_t str_utf8_length(const char *text);
+/* The length of the part, from the start, that is valid UTF-8: all of it if text[result] is 0. */
+size_t str_utf8_span(const char *text);
 /* The text in quotes, control characters as \xNN: for messages. */
 char *str_quote(const char *text);
 /* Of COUNT words (stride bytes from one char * to the next) the one most like TEXT, or NULL if none is near. */

@@ -231,6 +231,35 @@ static int check_chain(int argc, char **argv, int i, struct vmf_error *err)
 	return 0;
 }
 
+/* The VM as VERB wants it: defined, unless the verb can do without; *vm is kept from verb to verb. */
+static int load_for(struct ctx *ctx, const char *name, const struct cli_verb *verb, struct vm **vm,
+	struct vmf_error *err)
+{
+	struct vm_state state;
+
+	if (!*vm) {
+		*vm = vm_load(ctx, name, true, err);
+		/* what a killed vmf has left is put right before anything else, also of a VM that is not defined */
+		if (*vm && vm_tidy(*vm, err) < 0)
+			return -1;
+	}
+	if (!*vm && err->code == VMF_E_CONFIG && (verb->flags & VERB_BROKEN)) {
+		*vm = vm_load_broken(ctx, name, NULL);
+		if (*vm)
+			error_clear(err);
+	}
+	if (!*vm)
+		return -1;
+	if ((*vm)->is_defined || (verb->flags & VERB_MAY_MISS))
+		return 0;
+	vm_state_read(ctx, name, &state);
+	if ((verb->flags & VERB_TRACE) && state.phase != VM_OFF)
+		return 0;
+	vm_free(*vm);
+	*vm = vm_load(ctx, name, false, err);
+	return *vm ? 0 : -1;
+}
+
 static int run_chain(struct ctx *ctx, int argc, char **argv, int *exit_code, struct vmf_error *err)
 {
 	struct vm *vm = NULL;
@@ -251,30 +280,25 @@ static int run_chain(struct ctx *ctx, int argc, char **argv, int *exit_code, str
 		struct cli_call call = {.ctx = ctx, .verb = cli_find(cli_verbs, argv[i])};
 
 		if (!call.verb) {
-			if (is_number(argv[i]))
+			if (is_number(argv[i]) && !ctx->dry_run)
 				wait_seconds(argv[i]);
 			i++;
 			continue;
 		}
 		i = take_words(&call, argv, argc, i + 1, err);
 		call.is_last = i >= argc;
-		/* what a killed vmf has left is put right before anything else, also of a VM that is not defined */
-		if (!vm) {
-			vm = vm_load(ctx, argv[0], true, err);
-			rc = vm ? vm_tidy(vm, err) : -1;
-		}
-		if (rc == 0 && !vm->is_defined && !(call.verb->flags & VERB_MAY_MISS)) {
-			vm_free(vm);
-			vm = vm_load(ctx, argv[0], false, err);
-			rc = vm ? 0 : -1;
-		}
+		rc = load_for(ctx, vm ? vm->name : argv[0], call.verb, &vm, err);
 		if (rc == 0) {
 			call.vm = vm;
 			rc = call.verb->run(&call, err);
 		}
+		if (rc == 0 && ctx->planned.count)
+			out_plan(&call, NULL);
 		if (rc == 0 && call.is_last)
 			*exit_code = call.exit_code;
 		call_free(&call);
+		/* what was done is to be seen before what takes its time, and by those who read a pipe */
+		fflush(stdout);
 	}
 	if (rc == 0 && log_interrupted)
 		rc = vmf_fail(err, VMF_E_FAILED, 0, NULL, "interrupted");

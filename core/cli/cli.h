@@ -44,6 +44,11 @@ struct cli_verb {
 
 #define VERB_MAY_MISS 0x1u /* the VM need not be defined */
 #define VERB_SIZE 0x2u     /* its optional word is a size with a unit: a bare number is a wait */
+#define VERB_TRACE 0x4u    /* also for a VM whose definition is gone, while something of it is left */
+#define VERB_BROKEN 0x8u   /* also for a VM whose definition cannot be read */
+
+/* What `status` answers with; 0: it runs. Errors have the codes of enum vmf_code. */
+enum cli_status { STATUS_OFF = 20, STATUS_PAUSED, STATUS_SAVED, STATUS_CRASHED, STATUS_HUNG, STATUS_HALTED, STATUS_BUSY };
 
 struct cli_call {
 	struct ctx *ctx;
@@ -57,6 +62,7 @@ struct cli_call {
 
 extern const struct cli_verb cli_verbs[];    /* of VMs; ends with a NULL name */
 extern const struct cli_verb cli_commands[]; /* the others */
+extern const struct cli_option cli_globals[]; /* what stands before both; ends with a NULL name */
 
 const struct cli_verb *cli_find(const struct cli_verb *table, const char *word);
 /* Next match after the first: options may be given several times. NULL: not given. */
@@ -65,28 +71,75 @@ int cli_main(int argc, char **argv);
 
 /* ---- output (output.c) -------------------------------------------------------------------- */
 
-/* Prints JSON with a newline; consumes it. */
+/* Prints JSON on a line of its own; consumes it. */
 void out_json(json_t *json);
+/* A JSON string of any bytes: what is no UTF-8 becomes \xNN. NULL gives null. */
+json_t *out_string(const char *text);
+json_t *out_strings(const struct strv *texts);
+/* TEXT as it may go to a terminal: control characters, but for newline and tab, as \xNN. The caller frees. */
+char *out_clean(const char *text);
+/* "2026-11-25 21:04:00", in local time. The caller frees. */
+char *out_time(int64_t seconds);
+/* What a verb has done: a line, unless -q; with --json FACTS (consumed), to which "vm" is added. Nothing in a dry
+ * run. */
+void out_result(const struct cli_call *call, json_t *facts, const char *fmt, ...) VMF_PRINTF(3, 4);
+/* In a dry run: notes what would be done, and true. */
+bool out_dry(const struct cli_call *call, const char *fmt, ...) VMF_PRINTF(2, 3);
+/* Prints and forgets what a dry run has noted, and QEMU's command line, if there is one. */
+void out_plan(const struct cli_call *call, const struct qemu_args *command);
 
 struct out_table;
-/* COLUMNS: "NAME", ...; numbers are right-aligned where a heading starts with '>' */
+/* COLUMNS: "NAME", ...; those that start with '>' are numbers: right-aligned. */
 struct out_table *out_table_new(const char *const *columns, size_t n_columns);
+/* Copies the cells, one per column; NULL or "": "-". */
 void out_table_row(struct out_table *table, const char *const *cells);
 /* On a terminal a table, else plain lines with tabs and without headings. */
-void out_table_print(struct out_table *table);
+void out_table_print(const struct out_table *table);
+void out_table_free(struct out_table *table);
 
 /* ---- a terminal's two-way stream (stream.c) ------------------------------------------------ */
 
 struct stream_options {
-	const char *what;    /* "console" */
-	int escape;          /* the key that leaves, or -1 */
+	const char *what;    /* "console of web0": for messages */
+	int escape;          /* the key that leaves, if our input is a terminal; or -1 */
 	int64_t timeout_ms;  /* 0: none */
 	const char *until;   /* leave once this text was seen, or NULL */
 	int64_t linger_ms;   /* after our input has ended: leave once the other side was quiet this long */
+	const char *prompt;  /* ... or prompt_ms, if what it said last ends so; may be NULL */
+	int64_t prompt_ms;
+	const char *first;   /* shown (and looked through) before anything else */
+	size_t first_length;
 };
 
-/* Connects the terminal (or pipes) and FD until one side ends; the terminal is put back as it was. */
+enum stream_end {
+	STREAM_LEFT,      /* by the escape key */
+	STREAM_FOUND,     /* UNTIL was seen */
+	STREAM_QUIET,     /* our input has ended, and nothing more came */
+	STREAM_TIME,      /* the timeout has passed */
+	STREAM_CLOSED,    /* by the other side */
+	STREAM_NO_OUTPUT, /* nobody reads what we write, or the terminal is gone */
+};
+
+/*
+ * Connects the terminal (or pipes) and the socket FD, which stays the caller's, until one side ends; the terminal is
+ * put back as it was. SIGPIPE must be ignored. Returns enum stream_end, or -1 and err: a signal (VMF_E_FAILED), UNTIL
+ * not seen in time (VMF_E_TIMEOUT) or before the other side ended (VMF_E_FAILED).
+ */
 int stream_attach(int fd, const struct stream_options *options, struct vmf_error *err);
+
+/* ---- what several verbs show ---------------------------------------------------------------- */
+
+/* What the store says of a disk's volume; all 0 if it is not there. Lives as long as the VM. (disks.c) */
+int disk_volume(struct vm *vm, const struct vm_disk *disk, struct vmf_volume *volume, struct vmf_error *err);
+json_t *disk_json(const struct vm_disk *disk, const struct vmf_volume *volume);
+/* An option of the configuration or of a plugin: two lines of help, or JSON. (plugins.c) */
+void option_print(const struct vmf_option *option);
+json_t *option_json(const struct vmf_option *option);
+int status_code(const struct vm_state *state); /* enum cli_status (look.c) */
+/* What the person can do about it, or NULL; "running (pid 1, since ...): detail". The caller frees. */
+char *status_advice(const struct vm_state *state, const char *name);
+char *status_line(const struct vm_state *state);
+json_t *status_json(const struct vm_state *state, const char *name);
 
 /* ---- verbs, by file ------------------------------------------------------------------------ */
 
@@ -101,7 +154,7 @@ int verb_eject(struct cli_call *, struct vmf_error *);
 int verb_lock(struct cli_call *, struct vmf_error *);
 int verb_unlock(struct cli_call *, struct vmf_error *);
 int verb_edit(struct cli_call *, struct vmf_error *); /* edit.c */
-int verb_config(struct cli_call *, struct vmf_error *);
+int verb_config(struct cli_call *, struct vmf_error *); /* settings.c */
 int verb_newimg(struct cli_call *, struct vmf_error *); /* disks.c */
 int verb_drives(struct cli_call *, struct vmf_error *);
 int verb_start(struct cli_call *, struct vmf_error *); /* power.c */
@@ -114,8 +167,8 @@ int verb_resume(struct cli_call *, struct vmf_error *);
 int verb_save(struct cli_call *, struct vmf_error *);
 int verb_wait(struct cli_call *, struct vmf_error *);
 int verb_status(struct cli_call *, struct vmf_error *); /* look.c */
-int verb_info(struct cli_call *, struct vmf_error *);
 int verb_log(struct cli_call *, struct vmf_error *);
+int verb_info(struct cli_call *, struct vmf_error *); /* info.c */
 int verb_console(struct cli_call *, struct vmf_error *); /* talk.c */
 int verb_monitor(struct cli_call *, struct vmf_error *);
 int verb_send(struct cli_call *, struct vmf_error *);

@@ -5,6 +5,18 @@
 #define OPTIONS(table) table, VMF_COUNT(table)
 #define NO_OPTIONS NULL, 0
 
+const struct cli_option cli_globals[] = {
+	{"-o", "KEY=VALUE", "a setting that holds for this run only; may be given again", NULL},
+	{"-C", "DIR", "keep everything below DIR; so does VMF_HOME", NULL},
+	{"--home", "DIR", "the same", NULL},
+	{"--json", NULL, "facts as JSON, a line for each verb", NULL},
+	{"--dry-run", NULL, "show what would be done, and do nothing; so does -n", NULL},
+	{"-q", NULL, "say nothing but errors", NULL},
+	{"-v", NULL, "say more; -vv still more", NULL},
+	{"--help", NULL, "this", NULL},
+	{"--version", NULL, "the version", NULL},
+	{NULL, NULL, NULL, NULL},
+};
 static const struct cli_option create_options[] = {
 	{"--class", "NAME", "the class whose settings it takes", "class"},
 	{"--memory", "SIZE", "as in 2G", "memory"},
@@ -47,16 +59,20 @@ static const struct cli_option monitor_options[] = {
 	{"--escape", "KEY", "the key that leaves, as in ^]; none: no key does", NULL},
 };
 static const struct cli_option list_options[] = {
-	{"--columns", "LIST", "name,state,class,cpus,memory,disks,nics,host,owner,pid,since,description,uuid", NULL},
-	{"--running", NULL, "only those that are not off", NULL},
+	{"--columns", "LIST", "of name,state,class,cpus,memory,nics,host,owner,pid,since,description,uuid,detail,disks", NULL},
+	{"--running", NULL, "only those that are neither off nor saved", NULL},
 	{"--names", NULL, "names only", NULL},
+};
+
+static const struct cli_option plugin_options[] = {
+	{"--names", NULL, "list: kinds and names only; nothing is loaded", NULL},
 };
 
 const struct cli_verb cli_verbs[] = {
 	{"create", "make", ARGS_NONE, "[OPTIONS]", "define the VM and make its disks", OPTIONS(create_options),
 		VERB_MAY_MISS, verb_create},
 	{"destroy", "rm drop", ARGS_NONE, "[--yes]", "remove the VM and all that vmf made for it",
-		OPTIONS(destroy_options), 0, verb_destroy},
+		OPTIONS(destroy_options), VERB_TRACE, verb_destroy},
 	{"rename", "name", ARGS_ONE, "NEW", "give it another name; UUID and MAC addresses stay", NO_OPTIONS, 0,
 		verb_rename},
 	{"set", NULL, ARGS_SETTINGS, "KEY=VALUE...", "change its definition; KEY= removes a line", NO_OPTIONS,
@@ -66,7 +82,7 @@ const struct cli_verb cli_verbs[] = {
 	{"cdrom", NULL, ARGS_ONE, "FILE", "put an image into the CD drive, also while it runs", NO_OPTIONS, VERB_MAY_MISS,
 		verb_cdrom},
 	{"eject", NULL, ARGS_NONE, "", "take it out", NO_OPTIONS, 0, verb_eject},
-	{"edit", NULL, ARGS_NONE, "", "open its definition in $EDITOR, and check it", NO_OPTIONS, 0, verb_edit},
+	{"edit", NULL, ARGS_NONE, "", "open its definition in $EDITOR, and check it", NO_OPTIONS, VERB_BROKEN, verb_edit},
 	{"config", NULL, ARGS_NONE, "[--origin] [--diff]", "show its settings, all layers merged", OPTIONS(config_options),
 		VERB_MAY_MISS, verb_config},
 	{"newimg", "newimage", ARGS_OPTIONAL, "[SIZE]", "make its next disk", NO_OPTIONS, VERB_MAY_MISS | VERB_SIZE,
@@ -74,28 +90,28 @@ const struct cli_verb cli_verbs[] = {
 	{"drives", NULL, ARGS_NONE, "", "the volumes that it uses", NO_OPTIONS, 0, verb_drives},
 	{"start", "exec", ARGS_QEMU, "[QEMU-ARG...] [--]", "start it; _ stands for the configured arguments",
 		OPTIONS(start_options), 0, verb_start},
-	{"stop", "quit", ARGS_NONE, "", "end it at once", NO_OPTIONS, 0, verb_stop},
+	{"stop", "quit", ARGS_NONE, "", "end it at once", NO_OPTIONS, VERB_TRACE, verb_stop},
 	{"shutdown", "poff", ARGS_NONE, "[--timeout TIME] [--force]", "press the power button and wait",
-		OPTIONS(shutdown_options), 0, verb_shutdown},
-	{"reset", "reboot", ARGS_NONE, "", "press the reset button", NO_OPTIONS, 0, verb_reset},
-	{"pause", "suspend", ARGS_NONE, "", "let the guest stand still", NO_OPTIONS, 0, verb_pause},
-	{"resume", "cont", ARGS_NONE, "", "let it go on", NO_OPTIONS, 0, verb_resume},
+		OPTIONS(shutdown_options), VERB_TRACE, verb_shutdown},
+	{"reset", "reboot", ARGS_NONE, "", "press the reset button", NO_OPTIONS, VERB_TRACE, verb_reset},
+	{"pause", "suspend", ARGS_NONE, "", "let the guest stand still", NO_OPTIONS, VERB_TRACE, verb_pause},
+	{"resume", "cont", ARGS_NONE, "", "let it go on", NO_OPTIONS, VERB_TRACE, verb_resume},
 	{"save", NULL, ARGS_NONE, "", "write its memory to disk and end it; start goes on from there", NO_OPTIONS, 0,
 		verb_save},
-	{"kill", NULL, ARGS_NONE, "", "end it with SIGKILL", NO_OPTIONS, 0, verb_kill},
-	{"status", NULL, ARGS_NONE, "", "its state; the exit code says whether it runs", NO_OPTIONS, 0, verb_status},
-	{"info", NULL, ARGS_NONE, "[--command]", "all about it", OPTIONS(info_options), VERB_MAY_MISS, verb_info},
+	{"kill", NULL, ARGS_NONE, "", "end it with SIGKILL", NO_OPTIONS, VERB_TRACE, verb_kill},
+	{"status", NULL, ARGS_NONE, "", "its state; the exit code says whether it runs", NO_OPTIONS, VERB_TRACE, verb_status},
+	{"info", NULL, ARGS_NONE, "[--command]", "all about it", OPTIONS(info_options), VERB_TRACE, verb_info},
 	{"wait", NULL, ARGS_ONE, "STATE [--timeout TIME]", "wait until it is running, paused, off, ...",
-		OPTIONS(wait_options), 0, verb_wait},
-	{"log", "qlog", ARGS_NONE, "[--lines N] [--path]", "what QEMU said", OPTIONS(log_options), 0, verb_log},
+		OPTIONS(wait_options), VERB_TRACE, verb_wait},
+	{"log", "qlog", ARGS_NONE, "[--lines N] [--path]", "what QEMU said", OPTIONS(log_options), VERB_TRACE, verb_log},
 	{"console", "serial serial0", ARGS_NONE, "[--port N] [--history N]", "its serial port; ^] leaves",
-		OPTIONS(console_options), 0, verb_console},
-	{"monitor", "qmon", ARGS_NONE, "", "QEMU's monitor for people; ^] leaves", OPTIONS(monitor_options), 0,
+		OPTIONS(console_options), VERB_TRACE, verb_console},
+	{"monitor", "qmon", ARGS_NONE, "", "QEMU's monitor for people; ^] leaves", OPTIONS(monitor_options), VERB_TRACE,
 		verb_monitor},
-	{"send", NULL, ARGS_ONE, "HMP", "one line to QEMU's monitor", NO_OPTIONS, 0, verb_send},
-	{"qmp", NULL, ARGS_ONE, "JSON", "one command to QMP: a name or a JSON object", NO_OPTIONS, 0, verb_qmp},
-	{"sendkey", NULL, ARGS_ONE, "KEYS", "press keys: ctrl-alt-delete", NO_OPTIONS, 0, verb_sendkey},
-	{"screenshot", NULL, ARGS_ONE, "FILE", "its screen as .png or .ppm", NO_OPTIONS, 0, verb_screenshot},
+	{"send", NULL, ARGS_ONE, "HMP", "one line to QEMU's monitor", NO_OPTIONS, VERB_TRACE, verb_send},
+	{"qmp", NULL, ARGS_ONE, "JSON", "one command to QMP: a name or a JSON object", NO_OPTIONS, VERB_TRACE, verb_qmp},
+	{"sendkey", NULL, ARGS_ONE, "KEYS", "press keys: ctrl-alt-delete", NO_OPTIONS, VERB_TRACE, verb_sendkey},
+	{"screenshot", NULL, ARGS_ONE, "FILE", "its screen as .png or .ppm", NO_OPTIONS, VERB_TRACE, verb_screenshot},
 	{"lock", NULL, ARGS_NONE, "", "forbid changes", NO_OPTIONS, 0, verb_lock},
 	{"unlock", NULL, ARGS_NONE, "", "allow them again", NO_OPTIONS, 0, verb_unlock},
 	{NULL, NULL, 0, NULL, NULL, NULL, 0, 0, NULL},
@@ -103,8 +119,8 @@ const struct cli_verb cli_verbs[] = {
 
 const struct cli_verb cli_commands[] = {
 	{"list", "ls", ARGS_REST, "[PATTERN] [--columns LIST]", "all VMs", OPTIONS(list_options), 0, command_list},
-	{"plugin", NULL, ARGS_REST, "list|show KIND NAME|path", "plugins: state, options, folders", NO_OPTIONS, 0,
-		command_plugin},
+	{"plugin", NULL, ARGS_REST, "list|show KIND NAME|path", "plugins: state, options, folders",
+		OPTIONS(plugin_options), 0, command_plugin},
 	{"help", NULL, ARGS_REST, "[WORD]", "this, or all about a word", NO_OPTIONS, 0, command_help},
 	{"version", NULL, ARGS_REST, "", "versions of vmf and its parts", NO_OPTIONS, 0, command_version},
 	{"completion", NULL, ARGS_REST, "bash|zsh|fish", "the shell's completion script", NO_OPTIONS, 0,

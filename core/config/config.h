@@ -49,10 +49,12 @@ struct conf_section {
 	const char *keyword, *title;      /* title may be NULL */
 	const char *file;
 	int line;
-	struct conf_section *parent;
-	struct conf_section **sections;   /* in order of first appearance; NULL-terminated, or NULL */
+	const struct conf *owner;         /* copies of a tree share what they do not change */
+	/* In order of first appearance, but plugins' sections in the order in which they were last touched: of
+	 * several, the last one is the highest layer's. NULL-terminated, or NULL. */
+	struct conf_section **sections;
 	size_t n_sections;
-	struct conf_value **values;
+	struct conf_value **values;       /* one per option of the schema, in its order; NULL: not set, no default */
 	size_t n_values;
 	struct conf_text *texts;          /* a plugin's section: its bodies, layer by layer */
 };
@@ -63,6 +65,9 @@ struct conf;
 struct conf *conf_new(const struct conf_schema *schema);
 /* A deep enough copy: layers can be added to it without touching the original, which must outlive it. */
 struct conf *conf_copy(const struct conf *base);
+/* Puts the layers that were added since conf_copy() on top of another tree of the same schema, without reading them
+ * again. BASE must outlive CONF; sections and values that were got before are gone. */
+void conf_rebase(struct conf *conf, const struct conf *base);
 void conf_free(struct conf *conf);
 
 /* Reads a file and merges it. All errors in it are reported together, one "file:line: what" a line in
@@ -71,7 +76,8 @@ int conf_add_file(struct conf *conf, const char *path, struct vmf_error *err);
 /* The same for text (tests, fuzzing, definitions that arrive by stream); NAME stands for the file. */
 int conf_add_text(struct conf *conf, const char *name, const char *text, size_t length, struct vmf_error *err);
 /* One setting: "memory=2G", "disk.root.size=20G", "display.vnc-tcp.port=5901", "args+=-snapshot".
- * Titles with dots are quoted: disk."a.b".size=1G. ORIGIN: "-o". */
+ * Titles with dots are quoted: disk."a.b".size=1G. The value is taken as it is, but for lists, which may be written
+ * {"a", "b"}. ORIGIN: "-o". */
 int conf_add_setting(struct conf *conf, const char *setting, const char *origin, struct vmf_error *err);
 
 const struct conf_section *conf_root(const struct conf *conf);

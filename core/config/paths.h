@@ -23,5 +23,7 @@ int paths_resolve(const char *home, struct paths *paths, struct vmf_error *err);
 /* Creates what is missing of lib and run. QEMU, perhaps another user, must be able to walk through run. */
 int paths_create(const struct paths *paths, struct vmf_error *err);
 void paths_free(struct paths *paths);
+/* The caller's home folder; the caller frees. */
+char *paths_home(void);
 
 #endif

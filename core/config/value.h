@@ -12,6 +12,9 @@
 
 #include "base/error.h"
 
+/* Flags of core's own options, beside the VMF_OPT_F_* that plugins may use too. */
+#define VALUE_F_MIB 0x10000u /* SIZE: a bare number is in MiB, not in bytes */
+
 /* "2G", "512M", "1.5T", "4096": bytes. UNIT is the factor of a bare number (memory: 1 MiB; disks: 1). */
 int value_parse_size(const char *text, uint64_t unit, uint64_t *bytes, struct vmf_error *err);
 int value_parse_int(const char *text, int64_t *number, struct vmf_error *err); /* decimal, no blanks */

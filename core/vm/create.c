@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Definitions and volumes come into being: create, newimg, set. All or nothing. */
+/* Definitions and volumes come into being: create, newimg. All or nothing. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -142,163 +142,168 @@ static int plan_volume(struct vm *vm, struct plan *plan, const char *volume, uin
 	return rc;
 }
 
+char *vm_edit_text(struct vm *vm, const char *text, const struct strv *settings, struct vmf_error *err)
+{
+	char *now = str_dup(text);
+
+	for (size_t i = 0; i < settings->count; i++) {
+		autofree char *key = str_dup(settings->items[i]);
+		char *value = strchr(key, '='), *edited;
+
+		if (!value || value == key) {
+			vmf_fail(err, VMF_E_USAGE, 0, "as in: set memory=2G", "\"%s\" is no KEY=VALUE", key);
+			free(now);
+			return NULL;
+		}
+		*value++ = '\0';
+		edited = conf_edit_text(&vm_schema, vm->file, now, key, *value ? value : NULL, err);
+		free(now);
+		if (!edited)
+			return NULL;
+		now = edited;
+	}
+	return now;
+}
+
+/* A template's text: checked under its own name, with another identity. */
+static char *read_template(struct vm *vm, const char *file, struct vmf_error *err)
+{
+	autofree char *text = file_read(file, 4 << 20, NULL, err);
+	struct conf *trial;
+	int rc;
+
+	if (!text)
+		return NULL;
+	trial = conf_copy(vm->ctx->with_default);
+	rc = conf_add_text(trial, file, text, strlen(text), err);
+	conf_free(trial);
+	return rc < 0 ? NULL : conf_edit_text(&vm_schema, file, text, "uuid", NULL, err);
+}
+
 static char *new_definition(struct vm *vm, const struct vm_create_options *options, char uuid[37],
 	struct vmf_error *err)
 {
+	autofree char *base = NULL;
 	autofree char *text = NULL;
+	autostrbuf struct strbuf head = STRBUF_INIT;
 	uuid_t fresh;
-	struct strbuf head = STRBUF_INIT;
 
 	uuid_generate(fresh);
 	uuid_unparse_lower(fresh, uuid);
 	strbuf_printf(&head, "uuid = \"%s\"\n", uuid);
-	if (vm->ctx->invoked_class)
-		strbuf_printf(&head, "class = \"%s\"\n", vm->ctx->invoked_class);
+	if (options && options->template) {
+		base = read_template(vm, options->template, err);
+		if (!base)
+			return NULL;
+		strbuf_puts(&head, base);
+	}
 	text = strbuf_take(&head);
-	for (size_t i = 0; options && i < options->settings.count; i++) {
-		autofree char *key = str_dup(options->settings.items[i]);
-		char *value = strchr(key, '=');
-		char *edited;
+	if (vm->ctx->invoked_class) {
+		char *edited = conf_edit_text(&vm_schema, vm->file, text, "class", vm->ctx->invoked_class, err);
 
-		*value++ = '\0';
-		edited = conf_edit_text(&vm_schema, vm->file, text, key, value, err);
 		if (!edited)
 			return NULL;
 		free(text);
 		text = edited;
 	}
+	if (options)
+		return vm_edit_text(vm, text, &options->settings, err);
 	return str_dup(text);
 }
 
-/* A trial of the new text as this VM's layer, so that what is wrong shows before anything is made. */
-static int try_definition(struct vm *vm, const char *text, struct vmf_error *err)
+/*
+ * The text of a new definition as the first step of PLAN. The VM takes on what the text says, so that the steps
+ * that follow make disks for the VM that it is going to be.
+ */
+static int plan_definition(struct vm *vm, struct plan *plan, const struct vm_create_options *options,
+	struct vmf_error *err)
 {
-	struct conf *trial = conf_copy(vm->ctx->with_default);
-	int rc = conf_add_text(trial, vm->file, text, strlen(text), err);
-
-	conf_free(trial);
-	return rc;
-}
-
-static int create_locked(struct vm *vm, const struct vm_create_options *options, struct vmf_error *err)
-{
-	struct plan *plan;
 	autofree char *text = NULL;
-	autofree char *prefix = NULL;
+	struct conf *conf;
 	char uuid[37];
-	int rc;
+	const char *class_;
 
 	if (file_exists(vm->file))
 		return vmf_fail(err, VMF_E_EXISTS, 0, "choose another name, or `destroy` it first", "there is one already (%s)",
 			vm->file);
 	text = new_definition(vm, options, uuid, err);
-	if (!text || try_definition(vm, text, err) < 0)
+	conf = text ? vm_try(vm, text, err) : NULL;
+	if (!conf)
 		return -1;
+	conf_free(vm->conf);
+	vm->conf = conf;
+	vm->root = conf_root(conf);
+	class_ = conf_string(vm->root, "class");
+	vm->class_ = class_ ? arena_dup(&vm->arena, class_) : NULL;
 	snprintf(vm->uuid, sizeof(vm->uuid), "%s", uuid);
-	/* a class among the settings is part of the volumes' names */
-	for (size_t i = 0; options && i < options->settings.count; i++)
-		if (str_starts(options->settings.items[i], "class="))
-			vm->class_ = arena_dup(&vm->arena, options->settings.items[i] + 6);
-	prefix = vm_volume_prefix(vm);
-	plan = plan_new(vm, "create", true);
 	plan_add(plan, &step_definition, json_pack("{s:s, s:s}", "path", vm->file, "text", text), "write %s", vm->file);
-	rc = 0;
+	return 0;
+}
+
+static int create_locked(struct vm *vm, const struct vm_create_options *options, struct vmf_error *err)
+{
+	struct plan *plan = plan_new(vm, "create", true);
+	int rc = plan_definition(vm, plan, options, err);
+	autofree char *prefix = rc == 0 ? vm_volume_prefix(vm) : NULL;
+
 	for (size_t i = 0; rc == 0 && options && i < options->n_disks; i++) {
 		autofree char *volume = str_printf("%s-%zu", prefix, i);
 
 		rc = plan_volume(vm, plan, volume, options->disk_sizes[i], (unsigned)i, err);
 	}
 	if (rc == 0 && vm->ctx->dry_run)
-		plan_print(plan);
+		plan_describe(plan);
 	else if (rc == 0)
 		rc = plan_run(plan, NULL, false, err);
 	plan_free(plan);
 	return rc;
 }
 
-int vm_create(struct vm *vm, const struct vm_create_options *options, struct vmf_error *err)
+/* From here on the VM is what its file says, if there is one now. */
+static int finish(struct vm *vm, int rc, struct vmf_error *err)
 {
-	int rc;
+	struct vmf_error quiet = VMF_ERROR_INIT;
 
-	if (!vm->ctx->dry_run && vm_lock(vm, err) < 0)
-		return -1;
-	rc = create_locked(vm, options, err);
 	if (rc < 0)
 		vmf_context(err, "vm \"%s\"", vm->name);
 	vm_unlock(vm);
-	return rc < 0 || vm->ctx->dry_run ? rc : vm_reload(vm, err);
+	if (rc == 0)
+		return vm_reload(vm, err);
+	vm_reload(vm, &quiet);
+	error_clear(&quiet);
+	return rc;
+}
+
+int vm_create(struct vm *vm, const struct vm_create_options *options, struct vmf_error *err)
+{
+	if (!vm->ctx->dry_run && vm_lock(vm, err) < 0)
+		return -1;
+	return finish(vm, create_locked(vm, options, err), err);
 }
 
 int vm_newimg(struct vm *vm, uint64_t size_bytes, char **volume, struct vmf_error *err)
 {
 	struct plan *plan;
-	int rc = -1;
+	int rc = 0;
 
-	/* nbsvm's way: the first image makes the VM */
-	if (!vm->is_defined && !vm->ctx->dry_run && vm_create(vm, NULL, err) < 0)
-		return -1;
+	*volume = NULL;
 	if (vm_need_unlocked(vm, err) < 0 || (!vm->ctx->dry_run && vm_lock(vm, err) < 0))
 		return -1;
-	*volume = vm_next_volume(vm, err);
 	plan = plan_new(vm, "newimg", true);
-	if (*volume)
-		rc = plan_volume(vm, plan, *volume, size_bytes, 0, err);
+	if (!vm->is_defined) /* nbsvm's way: the first image makes the VM */
+		rc = plan_definition(vm, plan, NULL, err);
+	if (rc == 0) {
+		*volume = vm_next_volume(vm, err);
+		rc = *volume ? plan_volume(vm, plan, *volume, size_bytes, 0, err) : -1;
+	}
 	if (rc == 0 && vm->ctx->dry_run)
-		plan_print(plan);
+		plan_describe(plan);
 	else if (rc == 0)
 		rc = plan_run(plan, NULL, false, err);
 	plan_free(plan);
 	if (rc < 0) {
-		vmf_context(err, "vm \"%s\"", vm->name);
 		free(*volume);
 		*volume = NULL;
 	}
-	vm_unlock(vm);
-	return rc < 0 ? -1 : vm_reload(vm, err);
-}
-
-/* ---- changes ------------------------------------------------------------------------------ */
-
-int vm_write_definition(struct vm *vm, const char *text, struct vmf_error *err)
-{
-	int rc;
-
-	if (try_definition(vm, text, err) < 0)
-		return -1;
-	if (vm->ctx->dry_run)
-		return 0;
-	if (vm_lock(vm, err) < 0)
-		return -1;
-	rc = file_write(vm->file, text, strlen(text), 0644, true, err);
-	vm_unlock(vm);
-	return rc < 0 ? -1 : vm_reload(vm, err);
-}
-
-int vm_set(struct vm *vm, const struct strv *settings, struct vmf_error *err)
-{
-	autofree char *text = NULL;
-
-	if (!vm->is_defined && !vm->ctx->dry_run && vm_create(vm, NULL, err) < 0)
-		return -1;
-	if (vm->is_defined) {
-		text = file_read(vm->file, 4 << 20, NULL, err);
-		if (!text)
-			return -1;
-	} else {
-		text = str_dup("");
-	}
-	for (size_t i = 0; i < settings->count; i++) {
-		autofree char *key = str_dup(settings->items[i]);
-		char *value = strchr(key, '='), *edited;
-
-		if (!value || value == key)
-			return vmf_fail(err, VMF_E_USAGE, 0, "as in: set memory=2G", "\"%s\" is no KEY=VALUE", key);
-		*value++ = '\0';
-		edited = conf_edit_text(&vm_schema, vm->file, text, key, *value ? value : NULL, err);
-		if (!edited)
-			return vmf_context(err, "vm \"%s\"", vm->name);
-		free(text);
-		text = edited;
-	}
-	return vm_write_definition(vm, text, err);
+	return finish(vm, rc, err);
 }

@@ -116,11 +116,11 @@ int vm_destroy(struct vm *vm, struct vmf_error *err)
 	if (rc == 0) {
 		plan = make_plan(vm);
 		if (vm->ctx->dry_run)
-			plan_print(plan);
+			plan_describe(plan);
 		else
 			rc = plan_run(plan, NULL, false, err);
 		plan_free(plan);
 	}
 	vm_unlock(vm);
-	return rc;
+	return rc < 0 || vm->ctx->dry_run ? rc : vm_reload(vm, err);
 }

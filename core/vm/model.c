@@ -77,6 +77,7 @@ void ctx_free(struct ctx *ctx)
 	conf_free(ctx->with_default);
 	conf_free(ctx->base);
 	strv_free(&ctx->settings);
+	strv_free(&ctx->planned);
 	free(ctx->invoked_class);
 	paths_free(&ctx->paths);
 }
@@ -165,38 +166,58 @@ void vm_mac(const char *uuid, unsigned index, char out[18])
 
 /* ---- a VM --------------------------------------------------------------------------------- */
 
-static int load_layers(struct vm *vm, struct vmf_error *err)
+/* TEXT stands for the VM's own layer; NULL: its file. */
+static int add_definition(struct vm *vm, struct conf *conf, const char *text, struct vmf_error *err)
 {
-	const char *class_;
-	struct conf *below;
+	if (text)
+		return conf_add_text(conf, vm->file, text, strlen(text), err);
+	return vm->is_defined ? conf_add_file(conf, vm->file, err) : 0;
+}
 
-	vm->conf = conf_copy(vm->ctx->with_default);
-	vm->is_defined = file_exists(vm->file);
-	if (vm->is_defined && conf_add_file(vm->conf, vm->file, err) < 0)
-		return -1;
-	class_ = conf_string(conf_root(vm->conf), "class");
-	if (vm->ctx->invoked_class) {
-		if (class_ && !str_equal(class_, vm->ctx->invoked_class))
-			return vmf_fail(err, VMF_E_CONFIG, 0, "call it as `vmf`, or change class in its definition",
-				"vm \"%s\" is of class \"%s\", not \"%s\"", vm->name, class_, vm->ctx->invoked_class);
-		class_ = vm->ctx->invoked_class;
-	}
-	if (class_) { /* its layer belongs below the VM's: once more from there */
-		autofree char *name = str_dup(class_);
+/* Which class the VM is of; the caller frees *class_, which may be NULL. */
+static int choose_class(struct vm *vm, const struct conf *conf, char **class_, struct vmf_error *err)
+{
+	const char *own = conf_string(conf_root(conf), "class"), *invoked = vm->ctx->invoked_class;
 
-		below = class_conf(vm->ctx, name, err);
-		if (!below)
-			return -1;
-		conf_free(vm->conf);
-		vm->conf = conf_copy(below);
-		vm->class_ = arena_dup(&vm->arena, name);
-		if (vm->is_defined && conf_add_file(vm->conf, vm->file, err) < 0)
-			return -1;
-	}
-	for (size_t i = 0; i < vm->ctx->settings.count; i++)
-		if (conf_add_setting(vm->conf, vm->ctx->settings.items[i], "-o", err) < 0)
-			return -1;
+	if (own && invoked && !str_equal(own, invoked))
+		return vmf_fail(err, VMF_E_CONFIG, 0, "call it as `vmf`, or change class in its definition",
+			"vm \"%s\" is of class \"%s\", not \"%s\"", vm->name, own, invoked);
+	*class_ = str_dup(invoked ? invoked : own);
 	return 0;
+}
+
+static struct conf *load_layers(struct vm *vm, const char *text, char **class_, struct vmf_error *err)
+{
+	struct conf *conf = conf_copy(vm->ctx->with_default), *below;
+	int rc = add_definition(vm, conf, text, err);
+
+	*class_ = NULL;
+	if (rc == 0)
+		rc = choose_class(vm, conf, class_, err);
+	if (rc == 0 && *class_) { /* its layer belongs below the VM's */
+		below = class_conf(vm->ctx, *class_, err);
+		if (below)
+			conf_rebase(conf, below);
+		else
+			rc = -1;
+	}
+	for (size_t i = 0; rc == 0 && i < vm->ctx->settings.count; i++)
+		rc = conf_add_setting(conf, vm->ctx->settings.items[i], "-o", err);
+	if (rc == 0)
+		return conf;
+	conf_free(conf);
+	free(*class_);
+	*class_ = NULL;
+	return NULL;
+}
+
+struct conf *vm_try(struct vm *vm, const char *text, struct vmf_error *err)
+{
+	char *class_;
+	struct conf *conf = load_layers(vm, text, &class_, err);
+
+	free(class_);
+	return conf;
 }
 
 static const char *word(const struct conf_section *section, const char *name, const char *otherwise)
@@ -297,9 +318,14 @@ static int compose(struct vm *vm, struct vmf_error *err)
 {
 	const char *uuid;
 	uuid_t parsed;
+	char *class_;
 
-	if (load_layers(vm, err) < 0)
+	vm->is_defined = file_exists(vm->file);
+	vm->conf = load_layers(vm, NULL, &class_, err);
+	if (!vm->conf)
 		return -1;
+	vm->class_ = class_ ? arena_dup(&vm->arena, class_) : NULL;
+	free(class_);
 	vm->root = conf_root(vm->conf);
 	uuid = conf_string(vm->root, "uuid");
 	if (uuid) {
@@ -318,18 +344,38 @@ static int compose(struct vm *vm, struct vmf_error *err)
 	return configured_nics(vm, err);
 }
 
+static struct vm *new_vm(struct ctx *ctx, const char *name)
+{
+	struct vm *vm = mem_alloc(sizeof(*vm));
+
+	vm->ctx = ctx;
+	vm->name = str_dup(name);
+	vm->file = str_printf("%s/vms/%s.conf", ctx->paths.etc, name);
+	vm->run_dir = str_printf("%s/%s", ctx->paths.run, name);
+	vm->run_fd = vm->op_fd = -1;
+	return vm;
+}
+
+struct vm *vm_load_broken(struct ctx *ctx, const char *name, struct vmf_error *err)
+{
+	struct vm *vm;
+
+	if (vm_name_check(name, err) < 0 || ctx_load(ctx, err) < 0)
+		return NULL;
+	vm = new_vm(ctx, name);
+	vm->is_defined = file_exists(vm->file);
+	vm->conf = conf_copy(ctx->with_default);
+	vm->root = conf_root(vm->conf);
+	return vm;
+}
+
 struct vm *vm_load(struct ctx *ctx, const char *name, bool may_miss, struct vmf_error *err)
 {
 	struct vm *vm;
 
 	if (vm_name_check(name, err) < 0 || ctx_load(ctx, err) < 0)
 		return NULL;
-	vm = mem_alloc(sizeof(*vm));
-	vm->ctx = ctx;
-	vm->name = str_dup(name);
-	vm->file = str_printf("%s/vms/%s.conf", ctx->paths.etc, name);
-	vm->run_dir = str_printf("%s/%s", ctx->paths.run, name);
-	vm->run_fd = vm->op_fd = -1;
+	vm = new_vm(ctx, name);
 	if (compose(vm, err) < 0)
 		goto fail;
 	if (!vm->is_defined && !may_miss) {
@@ -463,7 +509,7 @@ static int list_own(struct vm *vm, const struct plugin **plugin, struct vmf_opts
 	return 0;
 }
 
-static const struct vmf_volume *volume_at(const struct vmf_volume_list *list, size_t i)
+const struct vmf_volume *vm_volume_at(const struct vmf_volume_list *list, size_t i)
 {
 	return (const struct vmf_volume *)((const char *)list->items + i * (list->stride ? list->stride : sizeof(*list->items)));
 }
@@ -482,8 +528,8 @@ static int find_volumes(struct vm *vm, struct vmf_error *err)
 		return -1;
 	}
 	for (size_t i = 0; i < list.count; i++)
-		if (volume_number(volume_at(&list, i)->name, prefix) >= 0)
-			strv_add(&found, volume_at(&list, i)->name);
+		if (volume_number(vm_volume_at(&list, i)->name, prefix) >= 0)
+			strv_add(&found, vm_volume_at(&list, i)->name);
 	conf_opts_free(opts);
 	strv_sort(&found);
 	for (size_t i = 0; i < found.count; i++)
@@ -514,7 +560,7 @@ char *vm_next_volume(struct vm *vm, struct vmf_error *err)
 	while (moved) { /* the first number that is free */
 		moved = false;
 		for (size_t i = 0; i < list.count; i++)
-			if (volume_number(volume_at(&list, i)->name, prefix) == next) {
+			if (volume_number(vm_volume_at(&list, i)->name, prefix) == next) {
 				next++;
 				moved = true;
 			}

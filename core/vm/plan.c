@@ -85,10 +85,10 @@ void plan_add(struct plan *plan, const struct step *step, json_t *args, const ch
 	va_end(ap);
 }
 
-void plan_print(const struct plan *plan)
+void plan_describe(const struct plan *plan)
 {
 	for (size_t i = 0; i < plan->n_steps; i++)
-		printf("%2zu  %s\n", i + 1, plan->steps[i].text);
+		strv_add(&plan->vm->ctx->planned, plan->steps[i].text);
 }
 
 void plan_free(struct plan *plan)

@@ -137,7 +137,7 @@ static int rename_locked(struct vm *vm, const char *new_name, const char *new_fi
 	}
 	plan_move(plan, vm->file, new_file);
 	if (rc == 0 && vm->ctx->dry_run)
-		plan_print(plan);
+		plan_describe(plan);
 	else if (rc == 0)
 		rc = plan_run(plan, NULL, false, err);
 	plan_free(plan);
@@ -167,5 +167,11 @@ int vm_rename(struct vm *vm, const char *new_name, struct vmf_error *err)
 	if (rc < 0)
 		vmf_context(err, "vm \"%s\"", vm->name);
 	vm_unlock(vm);
-	return rc;
+	if (rc < 0 || vm->ctx->dry_run)
+		return rc;
+	str_set(&vm->name, new_name);
+	str_set(&vm->file, new_file);
+	free(vm->run_dir);
+	vm->run_dir = str_printf("%s/%s", vm->ctx->paths.run, new_name);
+	return vm_reload(vm, err);
 }

@@ -145,7 +145,7 @@ int vm_save(struct vm *vm, struct vmf_error *err)
 	plan_add(plan, &step_save_write, json_pack("{s:s, s:s}", "path", path, "temporary", temporary),
 		"write its memory to %s", path);
 	if (vm->ctx->dry_run) {
-		plan_print(plan);
+		plan_describe(plan);
 		plan_free(plan);
 		return 0;
 	}

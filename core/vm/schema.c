@@ -3,6 +3,7 @@
  * Every word that core understands in a configuration: the same in vmf.conf, in class files and in VMs'
  * files, so that any of them can set a default. Help, man page and completion are made from it.
  */
+#include "config/value.h"
 #include "vm/vm.h"
 
 #define OPT(name_, type_, default_, help_) \
@@ -18,7 +19,8 @@ static const struct vmf_option root_options[] = {
 	OPT("class", STRING, NULL, "the class whose file is read before the VM's own"),
 	OPT("description", STRING, NULL, "a line for people"),
 	OPT("uuid", STRING, NULL, "the VM's identity; MAC addresses come from it"),
-	OPT_RANGE("memory", SIZE, "512M", 1 << 20, INT64_C(1) << 44, "memory; a bare number is in MiB"),
+	{.name = "memory", .type = VMF_OPT_SIZE, .flags = VALUE_F_MIB, .default_value = "512M", .min = 1 << 20,
+		.max = INT64_C(1) << 44, .help = "memory; a bare number is in MiB", .since = "0.1"},
 	OPT_RANGE("cpus", INT, "1", 1, 1024, "number of CPUs"),
 	OPT("cpu", STRING, NULL, "QEMU's CPU model; host with KVM, max without, unless told"),
 	OPT("machine", STRING, "pc", "QEMU's machine type"),
@@ -78,7 +80,8 @@ static const struct vmf_option shared_options[] = {
 
 static const struct vmf_option host_options[] = {
 	OPT_RANGE("cpus", INT, NULL, 0, 100000, "CPUs that VMs may use there"),
-	OPT("memory", SIZE, NULL, "memory that VMs may use there; a bare number is in MiB"),
+	{.name = "memory", .type = VMF_OPT_SIZE, .flags = VALUE_F_MIB,
+		.help = "memory that VMs may use there; a bare number is in MiB", .since = "0.1"},
 };
 
 #define OPTIONS(table) .options = table, .n_options = VMF_COUNT(table)

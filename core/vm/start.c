@@ -625,7 +625,7 @@ int vm_start(struct vm *vm, const struct vm_start_options *options, struct vm_st
 		if (vm_resolve(vm, err) < 0)
 			return -1;
 		plan = make_plan(vm);
-		plan_print(plan);
+		plan_describe(plan);
 		plan_free(plan);
 		return 0;
 	}

@@ -27,6 +27,7 @@ struct ctx {
 	char *invoked_class;  /* from the name that the program was called by (labvm), or NULL */
 	struct strv settings; /* -o */
 	bool json, dry_run;
+	struct strv planned;  /* dry_run: the steps that would be done, for cli to print */
 	struct conf *base;    /* built-in, vmf.conf */
 	struct conf *with_default; /* base and class default */
 	struct conf **classes; /* with_default and one class each */
@@ -102,6 +103,10 @@ struct vm {
 int vm_name_check(const char *name, struct vmf_error *err);
 /* The definition and all its layers. Undefined: VMF_E_NOT_FOUND, unless MAY_MISS. NULL and err on failure. */
 struct vm *vm_load(struct ctx *ctx, const char *name, bool may_miss, struct vmf_error *err);
+/* One whose definition cannot be read, to mend it: it has a name, a file and the layers below. */
+struct vm *vm_load_broken(struct ctx *ctx, const char *name, struct vmf_error *err);
+/* All layers with TEXT in place of the definition's file: what is wrong with it? The caller frees. */
+struct conf *vm_try(struct vm *vm, const char *text, struct vmf_error *err);
 /* The same after the definition was changed; what was resolved or connected is given up. */
 int vm_reload(struct vm *vm, struct vmf_error *err);
 void vm_free(struct vm *vm);
@@ -114,6 +119,8 @@ char *vm_volume_prefix(const struct vm *vm);
 /* The next free volume name in the VM's default store; the caller frees. NULL and err. */
 char *vm_next_volume(struct vm *vm, struct vmf_error *err);
 uint64_t vm_memory_bytes(const struct vm *vm);
+/* An element of a plugin's list, whatever its stride. */
+const struct vmf_volume *vm_volume_at(const struct vmf_volume_list *list, size_t i);
 /* Locally administered, from the UUID and the NIC's number alone. */
 void vm_mac(const char *uuid, unsigned index, char out[18]);
 
@@ -229,19 +236,33 @@ int vm_resume(struct vm *vm, struct vmf_error *err);
 int vm_reset(struct vm *vm, struct vmf_error *err);
 int vm_save(struct vm *vm, struct vmf_error *err);
 
-/* SETTINGS: lines for the new definition, "key=value". SIZES: one disk each; 0 of them: none. */
+/* SETTINGS: "key=value" each, for the new definition. SIZES: one disk each; 0 of them: none. */
 struct vm_create_options {
 	struct strv settings;
+	const char *template; /* a definition that the new one starts from, or NULL */
 	uint64_t *disk_sizes;
 	size_t n_disks;
 };
 int vm_create(struct vm *vm, const struct vm_create_options *options, struct vmf_error *err);
+/* The next disk, and the definition if there is none yet. The caller frees *volume, its name. */
 int vm_newimg(struct vm *vm, uint64_t size_bytes, char **volume, struct vmf_error *err);
 int vm_destroy(struct vm *vm, struct vmf_error *err);
+/* The VM itself goes by its new name afterwards. */
 int vm_rename(struct vm *vm, const char *new_name, struct vmf_error *err);
-/* Changes the definition; each setting is "key=value" (or "key=" to unset with UNSET). */
+
+/* ---- changes of the definition (change.c, medium.c) --------------------------------------- */
+
+/* TEXT with SETTINGS, "key=value" each ("key=" removes the line); NULL and err. The caller frees. */
+char *vm_edit_text(struct vm *vm, const char *text, const struct strv *settings, struct vmf_error *err);
+/*
+ * Changes the definition and keeps its comments; one that is not there is made. What a running VM can follow
+ * at once (the CD drive's medium) it does; if QEMU refuses that, the file stays as it was.
+ */
 int vm_set(struct vm *vm, const struct strv *settings, struct vmf_error *err);
-int vm_write_definition(struct vm *vm, const char *text, struct vmf_error *err);
+/* Replaces the definition's whole text in the same manner, if it is still OLD. */
+int vm_write_definition(struct vm *vm, const char *old, const char *text, struct vmf_error *err);
+/* Puts an image into the running VM's CD drive, or takes out what is in it (PATH NULL). */
+int vm_change_medium(struct vm *vm, const char *path, struct vmf_error *err);
 
 /* ---- plans (plan.c) ----------------------------------------------------------------------- */
 
@@ -260,11 +281,12 @@ struct plan *plan_new(struct vm *vm, const char *operation, bool lasting);
 void plan_forward(struct plan *plan);
 /* The operation concerns VM NAME, too: a command on that one recovers it as well. For lasting plans. */
 void plan_also(struct plan *plan, const char *name);
-/* Adds a step; ARGS is consumed; the description is what --dry-run prints. */
+/* Adds a step; ARGS is consumed; the description is what --dry-run shows. */
 void plan_add(struct plan *plan, const struct step *step, json_t *args, const char *fmt, ...) VMF_PRINTF(4, 5);
 /* Runs the steps; on failure undoes those begun, in reverse. keep: the journal stays, as record for plan_undo(). */
 int plan_run(struct plan *plan, void *data, bool keep, struct vmf_error *err);
-void plan_print(const struct plan *plan);
+/* For a dry run: the steps' descriptions go to the context. */
+void plan_describe(const struct plan *plan);
 void plan_free(struct plan *plan);
 
 /* Undoes (or finishes) what a journal says and removes it. Called with the VM's lock held. */

@@ -3,7 +3,7 @@
 # What the tests in here share: they build vmf in other ways than the build that they are run from, always from the
 # sources as `make dist` packs them, so that what is packed is whole. Source it in place of tests/lib.sh.
 
-. "$top_srcdir/tests/lib.sh"
+. "${BASH_SOURCE[0]%/*}/../lib.sh"
 
 # of the make that runs us; and nothing of the outer build may be found by an inner one
 unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES VMF VMF_PLUGIN_PATH TEST_WRAPPER CFLAGS LDFLAGS CPPFLAGS

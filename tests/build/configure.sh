@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: ISC
 # The switches of configure: yes, no, auto and force for each plugin, the table at the end, errors that help.
 
-. "$top_srcdir/tests/build/common.sh"
+. "${0%/*}/common.sh"
 
 plan 16
 need_tree

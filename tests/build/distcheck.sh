@@ -4,7 +4,7 @@
 # tests have run elsewhere.
 
 # shellcheck disable=SC2016 # make expands variables in single quotes
-. "$top_srcdir/tests/build/common.sh"
+. "${0%/*}/common.sh"
 
 plan 4
 need_tree

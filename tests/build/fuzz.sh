@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: ISC
 # Every fuzz target for a while, under clang's libFuzzer with sanitizers.
 
-. "$top_srcdir/tests/build/common.sh"
+. "${0%/*}/common.sh"
 
 need_program clang clang
 run env FUZZ_SECONDS="${FUZZ_SECONDS:-10}" "$MAKE" -C "$top_builddir" fuzz

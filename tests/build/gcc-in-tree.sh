@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: ISC
 # In the source tree, with gcc and warnings as errors: not a line of complaint, nothing made twice, all tidied.
 
-. "$top_srcdir/tests/build/common.sh"
+. "${0%/*}/common.sh"
 
 complaints='warning:|error:|Error [0-9]|cannot |No such file|rm: '
 

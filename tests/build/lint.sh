@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: ISC
 # What the analysers find: nothing.
 
-. "$top_srcdir/tests/build/common.sh"
+. "${0%/*}/common.sh"
 
 plan 1
 for tool in shellcheck cppcheck; do

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: ISC
 # Without a single plugin vmf builds, says so, and tells what is missing when one is needed.
 
-. "$top_srcdir/tests/build/common.sh"
+. "${0%/*}/common.sh"
 
 need_tree
 builds "no plugins" none --enable-plugins=no && {

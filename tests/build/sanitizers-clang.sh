@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: ISC
 # All but the long tests under clang's address and undefined behaviour sanitizers.
 
-. "$top_srcdir/tests/build/common.sh"
+. "${0%/*}/common.sh"
 
 need_program clang clang
 need_tree

@@ -3,7 +3,7 @@
 # The unit tests under gcc's address and undefined behaviour sanitizers.
 
 # shellcheck disable=SC2016 # make expands variables in single quotes
-. "$top_srcdir/tests/build/common.sh"
+. "${0%/*}/common.sh"
 
 need_tree
 export CK_TIMEOUT_MULTIPLIER=20

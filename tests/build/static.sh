@@ -3,7 +3,7 @@
 # Without shared objects: the plugins are linked into vmf, which works all the same.
 
 # shellcheck disable=SC2016 # make expands variables in single quotes
-. "$top_srcdir/tests/build/common.sh"
+. "${0%/*}/common.sh"
 
 need_tree
 builds "static" static --disable-shared && {

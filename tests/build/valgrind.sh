@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: ISC
 # The unit tests of the build that this is run from, under valgrind.
 
-. "$top_srcdir/tests/build/common.sh"
+. "${0%/*}/common.sh"
 
 need_program valgrind valgrind
 export CK_TIMEOUT_MULTIPLIER=40 CK_TAP_LOG_FILE_NAME=- CK_VERBOSITY=silent VMF_VALGRIND=1

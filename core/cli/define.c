@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: ISC */
+/* Verbs that make, change and remove a VM's definition. */
+#include "cli/cli.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "config/value.h"
+
+/* ---- settings as people type them ---------------------------------------------------------- */
+
+static const struct vmf_option *find_option(const struct vmf_option *options, size_t count, const char *name, size_t length)
+{
+	for (size_t i = 0; i < count; i++)
+		if (strlen(options[i].name) == length && strncmp(options[i].name, name, length) == 0)
+			return &options[i];
+	return NULL;
+}
+
+/* Core's option that KEY (LENGTH bytes) leads to: "memory", "shared.data.path"; NULL for a plugin's. */
+static const struct vmf_option *option_of_key(const char *key, size_t length)
+{
+	const char *dot = memchr(key, '.', length), *last = memrchr(key, '.', length);
+
+	if (!dot)
+		return find_option(vm_schema.options, vm_schema.n_options, key, length);
+	for (size_t i = 0; i < vm_schema.n_sections; i++) {
+		const struct conf_schema *s = &vm_schema.sections[i];
+
+		if (strlen(s->keyword) == (size_t)(dot - key) && strncmp(s->keyword, key, (size_t)(dot - key)) == 0)
+			return find_option(s->options, s->n_options, last + 1, length - (size_t)(last + 1 - key));
+	}
+	return NULL;
+}
+
+/* A relative path means one thing in a file, beside that file, and another on a command line. */
+static void add_setting(struct strv *settings, const char *key, const char *value)
+{
+	const struct vmf_option *option = option_of_key(key, strlen(key));
+	autofree char *here = NULL;
+	autofree char *path = NULL;
+
+	if (option && option->type == VMF_OPT_PATH && *value && *value != '/' && *value != '$') {
+		here = getcwd(NULL, 0);
+		path = here ? path_join(here, str_starts(value, "./") ? value + 2 : value) : NULL;
+	}
+	strv_addf(settings, "%s=%s", key, path ? path : value);
+}
+
+/* What of SETTINGS a QEMU that runs already does not notice. */
+static void add_later(const struct strv *settings, struct strv *later)
+{
+	static const char *const at_once[] = {"description", "owner", "locked", "drive_size", "viewer",
+		"shutdown_timeout", "cdrom"};
+
+	for (size_t i = 0; i < settings->count; i++) {
+		char *key = str_ndup(settings->items[i], strcspn(settings->items[i], "+="));
+		bool is_later = true;
+
+		for (size_t k = 0; k < VMF_COUNT(at_once); k++)
+			is_later &= !str_equal(key, at_once[k]);
+		if (is_later && !strv_has(later, key))
+			strv_take(later, key);
+		else
+			free(key);
+	}
+}
+
+/* Changes the definition and says what was changed, and from when on it counts. */
+static int change(struct cli_call *call, const struct strv *settings, struct vmf_error *err)
+{
+	autostrv struct strv later = STRV_INIT;
+	autofree char *all = strv_join(settings, " ");
+	autofree char *keys = NULL;
+	struct vm_state state;
+
+	if (vm_need_unlocked(call->vm, err) < 0 || vm_set(call->vm, settings, err) < 0)
+		return -1;
+	vm_state_read(call->ctx, call->vm->name, &state);
+	if (state.phase == VM_ALIVE)
+		add_later(settings, &later);
+	keys = strv_join(&later, ", ");
+	out_result(call, json_pack("{s:o, s:o}", "set", out_strings(settings), "at_next_start", out_strings(&later)),
+		"%s: %s%s%s%s", call->vm->name, all, later.count ? " (at its next start: " : "", later.count ? keys : "",
+		later.count ? ")" : "");
+	return 0;
+}
+
+int verb_set(struct cli_call *call, struct vmf_error *err)
+{
+	autostrv struct strv settings = STRV_INIT;
+
+	for (size_t i = 0; i < call->args.count; i++) {
+		const char *word = call->args.items[i], *equals = strchr(word, '=');
+		autofree char *key = str_ndup(word, (size_t)(equals - word));
+
+		add_setting(&settings, key, equals + 1);
+	}
+	return change(call, &settings, err);
+}
+
+static int set_one(struct cli_call *call, const char *key, const char *value, struct vmf_error *err)
+{
+	autostrv struct strv settings = STRV_INIT;
+
+	add_setting(&settings, key, value);
+	return change(call, &settings, err);
+}
+
+int verb_ram(struct cli_call *call, struct vmf_error *err)
+{
+	return set_one(call, "memory", call->args.items[0], err);
+}
+
+int verb_smp(struct cli_call *call, struct vmf_error *err)
+{
+	return set_one(call, "cpus", call->args.items[0], err);
+}
+
+int verb_cdrom(struct cli_call *call, struct vmf_error *err)
+{
+	const char *file = call->args.items[0];
+
+	if (access(file, R_OK) < 0)
+		return vmf_fail_errno(err, NULL, "cdrom: %s", file);
+	return set_one(call, "cdrom", file, err);
+}
+
+int verb_eject(struct cli_call *call, struct vmf_error *err)
+{
+	if (!conf_string(call->vm->root, "cdrom")) {
+		out_result(call, json_pack("{s:[]}", "set"), "%s: there is nothing in its CD drive", call->vm->name);
+		return 0;
+	}
+	return set_one(call, "cdrom", "", err);
+}
+
+int verb_lock(struct cli_call *call, struct vmf_error *err)
+{
+	autostrv struct strv settings = STRV_INIT;
+
+	strv_add(&settings, "locked=yes");
+	if (!conf_number(call->vm->root, "locked") && vm_set(call->vm, &settings, err) < 0)
+		return -1;
+	out_result(call, json_pack("{s:b}", "locked", 1), "%s: locked", call->vm->name);
+	return 0;
+}
+
+int verb_unlock(struct cli_call *call, struct vmf_error *err)
+{
+	static const char *const ways[] = {"locked=", "locked=no"}; /* the second one where a class says yes */
+
+	for (size_t i = 0; i < VMF_COUNT(ways) && conf_number(call->vm->root, "locked"); i++) {
+		autostrv struct strv settings = STRV_INIT;
+
+		strv_add(&settings, ways[i]);
+		if (vm_set(call->vm, &settings, err) < 0)
+			return -1;
+		if (call->ctx->dry_run)
+			break;
+	}
+	out_result(call, json_pack("{s:b}", "locked", 0), "%s: unlocked", call->vm->name);
+	return 0;
+}
+
+/* ---- create, destroy, rename --------------------------------------------------------------- */
+
+static int create_options(const struct cli_call *call, struct vm_create_options *options, struct vmf_error *err)
+{
+	const char *text;
+
+	options->template = cli_option(call, "--template", 0);
+	for (size_t i = 0; i < call->verb->n_options; i++) {
+		const struct cli_option *o = &call->verb->options[i];
+
+		text = o->setting ? cli_option(call, o->name, 0) : NULL;
+		if (text)
+			add_setting(&options->settings, o->setting, text);
+	}
+	for (size_t i = 0; (text = cli_option(call, "--nic", i)); i++)
+		if (str_equal(text, "none"))
+			strv_add(&options->settings, "network=none");
+		else
+			strv_addf(&options->settings, "nic.%zu.network=%s", i, text);
+	while ((text = cli_option(call, "--disk", options->n_disks))) {
+		uint64_t size;
+
+		if (value_parse_size(text, 1, &size, err) < 0)
+			return vmf_context(err, "--disk");
+		options->disk_sizes = mem_resize(options->disk_sizes, (options->n_disks + 1) * sizeof(uint64_t));
+		options->disk_sizes[options->n_disks++] = size;
+	}
+	return 0;
+}
+
+int verb_create(struct cli_call *call, struct vmf_error *err)
+{
+	struct vm_create_options options = {.n_disks = 0};
+	struct vm *vm = call->vm;
+	int rc = create_options(call, &options, err);
+
+	if (rc == 0)
+		rc = vm_create(vm, &options, err);
+	if (rc == 0) {
+		autofree char *prefix = vm_volume_prefix(vm);
+		autostrbuf struct strbuf text = STRBUF_INIT;
+		json_t *disks = json_array();
+
+		for (size_t i = 0; i < options.n_disks; i++) {
+			autofree char *volume = str_printf("%s-%zu", prefix, i);
+			autofree char *size = value_format_size(options.disk_sizes[i]);
+
+			strbuf_printf(&text, "%s%s (%s)", i ? ", " : ", with disk ", volume, size);
+			json_array_append_new(disks,
+				json_pack("{s:s, s:I}", "volume", volume, "size_bytes", (json_int_t)options.disk_sizes[i]));
+		}
+		out_result(call, json_pack("{s:o, s:s, s:o}", "file", out_string(vm->file), "uuid", vm->uuid, "disks", disks),
+			"%s: created%s", vm->name, text.data ? text.data : "");
+	}
+	strv_free(&options.settings);
+	free(options.disk_sizes);
+	return rc;
+}
+
+static int confirm(struct vm *vm, struct vmf_error *err)
+{
+	autostrbuf struct strbuf volumes = STRBUF_INIT;
+	char answer[128] = "";
+
+	if (!isatty(STDIN_FILENO))
+		return vmf_fail(err, VMF_E_USAGE, 0, "add --yes", "destroy asks first, and there is no terminal to ask on");
+	if (vm_resolve(vm, err) < 0)
+		return -1;
+	for (size_t i = 0; i < vm->n_disks; i++)
+		strbuf_printf(&volumes, "%s%s", i ? ", " : " and its volumes ", vm->disks[i].volume);
+	fprintf(stderr, "This removes %s%s. Type the VM's name to go on: ", vm->name, volumes.data ? volumes.data : "");
+	fflush(stderr);
+	if (!fgets(answer, sizeof(answer), stdin))
+		fputc('\n', stderr);
+	answer[strcspn(answer, "\n")] = '\0';
+	if (!str_equal(answer, vm->name))
+		return vmf_fail(err, VMF_E_FAILED, 0, NULL, "vm \"%s\": not destroyed", vm->name);
+	return 0;
+}
+
+int verb_destroy(struct cli_call *call, struct vmf_error *err)
+{
+	struct vm *vm = call->vm;
+
+	if (vm_need_unlocked(vm, err) < 0 || vm_need_off(vm, err) < 0)
+		return -1;
+	if (vm->is_defined) {
+		if (!cli_option(call, "--yes", 0) && !call->ctx->dry_run && confirm(vm, err) < 0)
+			return -1;
+		if (vm_destroy(vm, err) < 0)
+			return -1;
+	} else if (!out_dry(call, "remove what an interrupted command has left of %s", vm->name)) {
+		if (vm_lock(vm, err) < 0 || plan_undo_start(vm, err) < 0)
+			return -1;
+		vm_unlock(vm);
+	}
+	out_result(call, json_pack("{s:b}", "destroyed", 1), "%s: destroyed", vm->name);
+	return 0;
+}
+
+int verb_rename(struct cli_call *call, struct vmf_error *err)
+{
+	struct vm *vm = call->vm;
+	autofree char *was = str_dup(vm->name);
+
+	if (cli_find(cli_commands, call->args.items[0]))
+		return vmf_fail(err, VMF_E_USAGE, 0, "choose another name", "\"%s\" is a command's name", call->args.items[0]);
+	if (vm_rename(vm, call->args.items[0], err) < 0)
+		return -1;
+	out_result(call, json_pack("{s:s}", "was", was), "%s: renamed to %s", was, vm->name);
+	return 0;
+}

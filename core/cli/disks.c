@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: ISC */
+/* Verbs about a VM's volumes. */
+#include "cli/cli.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/value.h"
+
+int verb_newimg(struct cli_call *call, struct vmf_error *err)
+{
+	struct vm *vm = call->vm;
+	uint64_t size = (uint64_t)conf_number(vm->root, "drive_size");
+	autofree char *volume = NULL;
+	autofree char *text = NULL;
+
+	if (call->args.count && value_parse_size(call->args.items[0], 1, &size, err) < 0)
+		return vmf_context(err, "newimg");
+	if (vm_newimg(vm, size, &volume, err) < 0)
+		return -1;
+	text = value_format_size(size);
+	out_result(call,
+		json_pack("{s:s, s:s*, s:I}", "volume", volume, "storage", conf_string(vm->root, "storage"), "size_bytes",
+			(json_int_t)size),
+		"%s: made volume %s (%s)", vm->name, volume, text);
+	return 0;
+}
+
+int disk_volume(struct vm *vm, const struct vm_disk *disk, struct vmf_volume *volume, struct vmf_error *err)
+{
+	struct vmf_volume_list list = {.stride = sizeof(struct vmf_volume)};
+	struct vm_call call;
+
+	memset(volume, 0, sizeof(*volume));
+	vm_call_disk(vm, disk, &call);
+	if (disk->plugin->ops.storage.list && disk->plugin->ops.storage.list(&call.call, disk->volume, &list, err) < 0)
+		return vmf_context(err, "disk \"%s\": storage \"%s\"", disk->title, disk->instance);
+	for (size_t i = 0; i < list.count; i++)
+		if (str_equal(vm_volume_at(&list, i)->name, disk->volume))
+			memcpy(volume, vm_volume_at(&list, i),
+				list.stride && list.stride < sizeof(*volume) ? list.stride : sizeof(*volume));
+	return 0;
+}
+
+json_t *disk_json(const struct vm_disk *disk, const struct vmf_volume *volume)
+{
+	json_t *json = json_pack("{s:s, s:s*, s:s, s:s, s:b}", "disk", disk->title, "storage", disk->instance, "volume",
+		disk->volume, "bus", disk->bus, "readonly", disk->readonly);
+
+	json_object_set_new(json, "exists", json_boolean(volume->name));
+	json_object_set_new(json, "path", out_string(volume->id));
+	json_object_set_new(json, "format", out_string(volume->format));
+	json_object_set_new(json, "size_bytes", json_integer((json_int_t)volume->virtual_bytes));
+	json_object_set_new(json, "used_bytes", json_integer((json_int_t)volume->used_bytes));
+	json_object_set_new(json, "origin", out_string(volume->origin));
+	return json;
+}
+
+int verb_drives(struct cli_call *call, struct vmf_error *err)
+{
+	static const char *const columns[] = {"DISK", "STORAGE", "VOLUME", "BUS", "FORMAT", ">SIZE", ">USED", "PATH"};
+	struct vm *vm = call->vm;
+	struct out_table *table;
+	json_t *array = json_array();
+	int rc = vm_resolve(vm, err);
+
+	table = out_table_new(columns, VMF_COUNT(columns));
+	for (size_t i = 0; rc == 0 && i < vm->n_disks; i++) {
+		const struct vm_disk *d = &vm->disks[i];
+		struct vmf_volume v;
+
+		rc = disk_volume(vm, d, &v, err);
+		if (rc == 0) {
+			autofree char *size = v.name ? value_format_size(v.virtual_bytes) : NULL;
+			autofree char *used = v.used_bytes ? value_format_size(v.used_bytes) : NULL;
+			const char *cells[] = {d->title, d->instance, d->volume, d->bus, v.name ? v.format : "missing", size,
+				used, v.id};
+
+			out_table_row(table, cells);
+			json_array_append_new(array, disk_json(d, &v));
+		}
+	}
+	if (rc == 0 && call->ctx->json)
+		out_json(json_pack("{s:s, s:O}", "vm", vm->name, "drives", array));
+	else if (rc == 0)
+		out_table_print(table);
+	out_table_free(table);
+	json_decref(array);
+	return rc;
+}

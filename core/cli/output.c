@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * All that goes to standard output: lines, tables, JSON. A table is for a terminal; a pipe gets the same rows
+ * with tabs between and no headings, whose form stays as it is. Names and logs may hold any bytes: none of
+ * them reaches a terminal as a control character.
+ */
+#include "cli/cli.h"
+
+#include <libsmartcols/libsmartcols.h>
+#include <locale.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
+/* ---- text --------------------------------------------------------------------------------- */
+
+static bool is_control(const char *text, size_t length)
+{
+	const unsigned char *s = (const unsigned char *)text;
+
+	if (length == 1)
+		return (s[0] < 0x20 && s[0] != '\n' && s[0] != '\t') || s[0] == 0x7f;
+	return length == 2 && s[0] == 0xc2 && s[1] < 0xa0; /* C1: 0x9b is as good as ESC [ */
+}
+
+static char *escape(const char *text, bool controls)
+{
+	struct strbuf out = STRBUF_INIT;
+
+	while (*text) {
+		size_t n = str_utf8_length(text);
+
+		if (n && !(controls && is_control(text, n))) {
+			strbuf_add(&out, text, n);
+			text += n;
+			continue;
+		}
+		for (n = n ? n : 1; n; n--)
+			strbuf_printf(&out, "\\x%02x", (unsigned char)*text++);
+	}
+	return strbuf_take(&out);
+}
+
+char *out_clean(const char *text)
+{
+	return escape(text, true);
+}
+
+char *out_time(int64_t seconds)
+{
+	time_t t = (time_t)seconds;
+	char text[32] = "";
+	struct tm tm;
+
+	if (localtime_r(&t, &tm))
+		strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &tm);
+	return str_dup(text);
+}
+
+/* ---- JSON --------------------------------------------------------------------------------- */
+
+void out_json(json_t *json)
+{
+	json_dumpf(json, stdout, JSON_COMPACT | JSON_ENCODE_ANY);
+	putchar('\n');
+	json_decref(json);
+}
+
+json_t *out_string(const char *text)
+{
+	autofree char *clean = NULL;
+	json_t *json;
+
+	if (!text)
+		return json_null();
+	json = json_string(text);
+	if (json)
+		return json;
+	clean = escape(text, false);
+	return json_string(clean);
+}
+
+json_t *out_strings(const struct strv *texts)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < texts->count; i++)
+		json_array_append_new(array, out_string(texts->items[i]));
+	return array;
+}
+
+/* ---- what was done, and what would be ------------------------------------------------------ */
+
+void out_result(const struct cli_call *call, json_t *facts, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (call->ctx->json && !call->ctx->dry_run) {
+		json_t *all = json_pack("{s:s}", "vm", call->vm->name);
+
+		json_object_update(all, facts);
+		out_json(all);
+	} else if (!call->ctx->dry_run && log_level() >= 0) {
+		va_start(ap, fmt);
+		vprintf(fmt, ap);
+		va_end(ap);
+		putchar('\n');
+	}
+	json_decref(facts);
+}
+
+bool out_dry(const struct cli_call *call, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!call->ctx->dry_run)
+		return false;
+	va_start(ap, fmt);
+	strv_take(&call->ctx->planned, str_vprintf(fmt, ap));
+	va_end(ap);
+	return true;
+}
+
+void out_plan(const struct cli_call *call, const struct qemu_args *command)
+{
+	struct strv *steps = &call->ctx->planned;
+
+	if (call->ctx->json) {
+		json_t *json = json_pack("{s:s, s:s, s:b}", "vm", call->vm->name, "verb", call->verb->name, "dry_run", 1);
+
+		json_object_set_new(json, "steps", out_strings(steps));
+		if (command)
+			json_object_set_new(json, "command", out_strings(&command->argv));
+		out_json(json);
+	} else {
+		for (size_t i = 0; i < steps->count; i++)
+			printf("%2zu  %s\n", i + 1, steps->items[i]);
+		if (command) {
+			autofree char *line = qemu_args_shell(command);
+
+			printf("\n%s\n", line);
+		}
+	}
+	strv_free(steps);
+}
+
+/* ---- tables ------------------------------------------------------------------------------- */
+
+struct out_table {
+	const char *const *columns;
+	size_t n_columns;
+	struct strv cells; /* row by row */
+};
+
+struct out_table *out_table_new(const char *const *columns, size_t n_columns)
+{
+	struct out_table *table = mem_alloc(sizeof(*table));
+
+	table->columns = columns;
+	table->n_columns = n_columns;
+	return table;
+}
+
+void out_table_row(struct out_table *table, const char *const *cells)
+{
+	for (size_t i = 0; i < table->n_columns; i++) {
+		char *cell = out_clean(cells[i] && *cells[i] ? cells[i] : "-");
+
+		for (char *c = cell; *c; c++) /* a row is a line, a tab is a border */
+			if (*c == '\n' || *c == '\t')
+				*c = ' ';
+		strv_take(&table->cells, cell);
+	}
+}
+
+static void print_plain(const struct out_table *table)
+{
+	for (size_t i = 0; i < table->cells.count; i++) {
+		fputs(table->cells.items[i], stdout);
+		putchar((i + 1) % table->n_columns ? '\t' : '\n');
+	}
+}
+
+static void print_pretty(const struct out_table *table)
+{
+	struct libscols_table *pretty;
+	struct libscols_line *line = NULL;
+
+	setlocale(LC_CTYPE, "");
+	pretty = scols_new_table();
+	if (!pretty) {
+		print_plain(table);
+		return;
+	}
+	for (size_t i = 0; i < table->n_columns; i++) {
+		bool is_number = table->columns[i][0] == '>';
+
+		scols_table_new_column(pretty, table->columns[i] + is_number, 0, is_number ? SCOLS_FL_RIGHT : 0);
+	}
+	for (size_t i = 0; i < table->cells.count; i++) {
+		if (i % table->n_columns == 0)
+			line = scols_table_new_line(pretty, NULL);
+		if (line)
+			scols_line_set_data(line, i % table->n_columns, table->cells.items[i]);
+	}
+	scols_print_table(pretty);
+	scols_unref_table(pretty);
+}
+
+void out_table_print(const struct out_table *table)
+{
+	if (table->cells.count == 0)
+		; /* headings of nothing are noise */
+	else if (isatty(STDOUT_FILENO))
+		print_pretty(table);
+	else
+		print_plain(table);
+}
+
+void out_table_free(struct out_table *table)
+{
+	strv_free(&table->cells);
+	free(table);
+}

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * screenshot: QEMU writes into memory that it is handed (it may run as a user who can write nowhere), and the
+ * file is made from that once the picture is whole. What QEMU gives is not trusted: it may be a guest's that
+ * has broken out.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/proc.h"
+#include "cli/cli.h"
+
+#define ANSWER_MS 60000
+#define PICTURE_MAX (1u << 28)
+
+/* "png" or "ppm" by the name's end; "-": standard output, as png. NULL: neither. */
+static const char *format_of(const char *file)
+{
+	size_t n = strlen(file);
+
+	if (str_equal(file, "-") || (n > 4 && strcasecmp(file + n - 4, ".png") == 0))
+		return "png";
+	return n > 4 && strcasecmp(file + n - 4, ".ppm") == 0 ? "ppm" : NULL;
+}
+
+static int check_file(const char *file, struct vmf_error *err)
+{
+	autofree char *folder = path_parent(file);
+	struct stat st;
+
+	if (!format_of(file))
+		return vmf_fail(err, VMF_E_USAGE, 0, "name a file that ends in .png or .ppm",
+			"screenshot: \"%s\"", file);
+	if (str_equal(file, "-"))
+		return isatty(STDOUT_FILENO)
+			       ? vmf_fail(err, VMF_E_USAGE, 0, "send it into a file or a program",
+					 "screenshot: a picture is not for a terminal")
+			       : 0;
+	if (stat(file, &st) == 0 && !S_ISREG(st.st_mode))
+		return vmf_fail(err, VMF_E_USAGE, 0, NULL, "screenshot: %s is there and no file", file);
+	if (access(folder, W_OK) < 0)
+		return vmf_fail_errno(err, NULL, "screenshot: cannot write into %s", folder);
+	return 0;
+}
+
+/* The whole picture, or something that was broken off? */
+static bool is_whole(const char *format, const char *data, size_t length)
+{
+	static const char head[] = "\x89PNG\r\n\x1a\n", tail[] = "\0\0\0\0IEND\xae\x42\x60\x82";
+	unsigned width, height;
+	int n = 0;
+
+	if (str_equal(format, "png"))
+		return length > sizeof(head) + sizeof(tail) && memcmp(data, head, sizeof(head) - 1) == 0 &&
+		       memcmp(data + length - (sizeof(tail) - 1), tail, sizeof(tail) - 1) == 0;
+	return sscanf(data, "P6 %5u %5u 255%n", &width, &height, &n) == 2 && n > 0 &&
+	       length == (size_t)n + 1 + 3 * (size_t)width * height;
+}
+
+/* Reads it once and judges what was read: QEMU could change it afterwards. The caller frees. */
+static char *read_picture(int fd, const char *format, size_t *length, struct vmf_error *err)
+{
+	struct stat st;
+	char *data;
+
+	*length = fstat(fd, &st) == 0 && st.st_size > 0 && st.st_size < PICTURE_MAX ? (size_t)st.st_size : 0;
+	data = mem_alloc(*length + 1);
+	if (*length && pread(fd, data, *length, 0) == (ssize_t)*length && is_whole(format, data, *length))
+		return data;
+	free(data);
+	vmf_fail(err, VMF_E_FAILED, 0, NULL, "screenshot: QEMU gave no whole picture");
+	return NULL;
+}
+
+/* Has QEMU write a picture into FD. */
+static int dump(struct vm *vm, int fd, const char *format, struct vmf_error *err)
+{
+	struct vmf_error ignored = VMF_ERROR_INIT;
+	autofree char *path = NULL;
+	json_t *answer = NULL;
+	json_int_t set;
+	int rc;
+
+	if (vm_qmp(vm, time_now_ms() + ANSWER_MS, err) < 0 ||
+		qmp_command_fd(vm->qmp, "add-fd", NULL, fd, &answer, time_now_ms() + ANSWER_MS, err) < 0)
+		return -1;
+	set = json_integer_value(json_object_get(answer, "fdset-id"));
+	json_decref(answer);
+	path = str_printf("/dev/fdset/%lld", (long long)set);
+	rc = qmp_command(vm->qmp, "screendump", json_pack("{s:s, s:s}", "filename", path, "format", format),
+		NULL, time_now_ms() + ANSWER_MS, err);
+	/* QEMU drops it with our connection otherwise */
+	qmp_command(vm->qmp, "remove-fd", json_pack("{s:I}", "fdset-id", set), NULL,
+		time_now_ms() + ANSWER_MS, &ignored);
+	error_clear(&ignored);
+	return rc;
+}
+
+/* The picture in memory, or NULL and err; the caller frees. */
+static char *take_picture(struct vm *vm, const char *format, size_t *length, struct vmf_error *err)
+{
+	autoclose int fd = memfd_create("screenshot", MFD_CLOEXEC);
+	autofree char *path = str_printf("/proc/self/fd/%d", fd);
+	/* QEMU looks for an fd that is open for writing only */
+	autoclose int write_fd = fd < 0 ? -1 : open(path, O_WRONLY | O_CLOEXEC);
+
+	if (write_fd < 0) {
+		vmf_fail_errno(err, NULL, "screenshot");
+		return NULL;
+	}
+	return dump(vm, write_fd, format, err) < 0 ? NULL : read_picture(fd, format, length, err);
+}
+
+int verb_screenshot(struct cli_call *call, struct vmf_error *err)
+{
+	const char *file = call->args.items[0], *format = format_of(file);
+	struct vm *vm = call->vm;
+	autofree char *data = NULL;
+	mode_t mask = umask(0);
+	size_t length;
+
+	umask(mask);
+	if (check_file(file, err) < 0 || vm_need_alive(vm, NULL, err) < 0)
+		return -1;
+	if (call->ctx->dry_run) {
+		printf("write the screen to %s\n", file);
+		return 0;
+	}
+	data = take_picture(vm, format, &length, err);
+	if (!data)
+		return vmf_context(err, "vm \"%s\"", vm->name);
+	if (str_equal(file, "-"))
+		return fwrite(data, 1, length, stdout) == length
+			       ? 0
+			       : vmf_fail_errno(err, NULL, "standard output");
+	return file_write(file, data, length, 0666 & ~mask, false, err);
+}

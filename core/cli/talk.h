@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: ISC */
+/* What the talking verbs (talk.c, stream.c) are made of: terminals' control sequences, and what a guest said before. */
+#ifndef VMF_CLI_TALK_H
+#define VMF_CLI_TALK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "base/str.h"
+
+/* ---- control sequences (escape.c) --------------------------------------------------------- */
+
+enum escape_kind {
+	ESCAPE_TEXT,  /* this byte stands outside of any sequence */
+	ESCAPE_PART,  /* it is inside of one that goes on */
+	ESCAPE_SHORT, /* it ends one of ESC, `params` (if any) and `final` */
+	ESCAPE_CSI,   /* it ends one of ESC [ `params` `final` */
+	ESCAPE_OTHER, /* it ends a string (title, query, ...), or one that was given up */
+};
+
+/* A reader of sequences, byte by byte; starts zeroed. */
+struct escape {
+	int state;       /* 0: outside of any sequence */
+	char params[32]; /* NUL-terminated */
+	size_t n_params;
+	char final;
+};
+
+enum escape_kind escape_feed(struct escape *escape, unsigned char c);
+
+/* What a guest's programs have switched in the terminal that shows them; starts zeroed. */
+struct term_modes {
+	struct escape escape;
+	unsigned private_modes; /* bits of a table in escape.c */
+	bool has_keypad, has_style, has_charset, has_region;
+};
+
+void term_modes_feed(struct term_modes *modes, const char *data, size_t length);
+/* The sequences that switch it all back, added to UNDO; nothing if nothing is switched. */
+void term_modes_undo(const struct term_modes *modes, struct strbuf *undo);
+
+/* ---- what was said before (history.c) ----------------------------------------------------- */
+
+/*
+ * Takes out, in place, what must not be shown a second time: sequences that question the terminal (the answer would
+ * be typed into the guest), switch its modes, or move about the screen. Returns the new length.
+ */
+size_t history_clean(char *data, size_t length);
+/*
+ * The last LINES lines of the log FD, a last line without an end counted, cleaned; of those before its first END
+ * bytes are read no more than what it takes, and never more than 1 MiB. Adds to OUT. 0, or -1 with errno.
+ */
+int history_read(int fd, off_t end, size_t lines, struct strbuf *out);
+
+#endif

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: ISC */
+/* Single settings: "disk.root.size" and a value, as if they stood in a file. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/parse.h"
+
+#define WORDS_MAX (2 * DEPTH_MAX)
+
+/* The words between the dots; those in quotes may hold dots. The number of words, or -1. */
+static int split(char *key, const char **words)
+{
+	int n = 0;
+
+	for (char *p = key;; p++) {
+		char *end;
+
+		if (n == WORDS_MAX)
+			return -1;
+		if (*p == '"') {
+			end = strchr(++p, '"');
+			if (!end)
+				return -1;
+			*end++ = '\0';
+		} else {
+			end = p + strcspn(p, ".\"");
+		}
+		if (*end && *end != '.')
+			return -1;
+		words[n++] = p;
+		if (!*end)
+			return **words ? n : -1;
+		*end = '\0';
+		if (!*p)
+			return -1;
+		p = end;
+	}
+}
+
+static int unknown(const struct conf_schema *schema, const char *key, const char *word, struct vmf_error *err)
+{
+	autofree char *quoted = str_quote(word);
+	autofree char *hint = schema_advice(schema, word);
+
+	return vmf_fail(err, VMF_E_CONFIG, 0, hint, "%s: unknown word %s", key, quoted);
+}
+
+static const struct conf_schema *section_of(const struct conf_schema *schema, const char *word, size_t *index)
+{
+	for (*index = 0; *index < schema->n_sections; ++*index)
+		if (str_equal(schema->sections[*index].keyword, word))
+			return &schema->sections[*index];
+	return NULL;
+}
+
+static bool is_title(const char *title)
+{
+	for (const char *p = title; *p; p++)
+		if ((unsigned char)*p < ' ' || strchr("\\\"\x7f", *p) || (*p == '$' && p[1] == '{'))
+			return false;
+	return *title && strlen(title) <= TITLE_MAX && !title[str_utf8_span(title)];
+}
+
+static bool has_option(const struct conf_schema *schema, const char *name)
+{
+	for (size_t i = 0; i < schema->n_options; i++)
+		if (str_equal(schema->options[i].name, name))
+			return true;
+	return false;
+}
+
+/* The last word: an option. */
+static int find_option(
+	const struct conf_schema *schema, const char *key, struct target *t, struct vmf_error *err)
+{
+	for (size_t i = 0; i < schema->n_options; i++)
+		if (str_equal(schema->options[i].name, t->name)) {
+			t->option = &schema->options[i];
+			t->index = i;
+			return 0;
+		}
+	if (section_of(schema, t->name, &t->index))
+		return vmf_fail(err, VMF_E_CONFIG, 0, NULL, "%s: sections have a name, write %s.NAME.OPTION",
+			key, key);
+	return unknown(schema, key, t->name, err);
+}
+
+int target_find(struct arena *arena, const struct conf_schema *schema, const char *key, bool may_be_plugin,
+	struct target *t, struct vmf_error *err)
+{
+	const char *words[WORDS_MAX];
+	int n = split(arena_dup(arena, key), words);
+
+	memset(t, 0, sizeof(*t));
+	if (n < 0)
+		return vmf_fail(err, VMF_E_USAGE, 0, "as in: memory, disk.root.size, disk.\"a.b\".size",
+			"\"%s\" is no key", key);
+	for (int i = 0; i < n; i++) {
+		size_t index;
+		const struct conf_schema *section = section_of(schema, words[i], &index);
+
+		if (section && (i < n - 1 || !(section->flags & VMF_CONF_TITLED)) && t->depth < DEPTH_MAX) {
+			t->in[t->depth].schema = section;
+			t->in[t->depth].index = index;
+			if (section->flags & VMF_CONF_TITLED) {
+				if (!is_title(words[++i]))
+					return vmf_fail(err, VMF_E_CONFIG, 0, NULL,
+						"%s: \"%s\" is no name for a %s", key, words[i],
+						section->keyword);
+				t->in[t->depth].title = words[i];
+			}
+			t->depth++;
+			schema = section;
+			continue;
+		}
+		if (n - i > 2 || (n - i == 2 && !(schema->flags & VMF_CONF_PLUGIN)))
+			return unknown(schema, key, words[i], err);
+		if (n - i == 2)
+			t->plugin = words[i];
+		t->name = words[n - 1];
+		if (!t->plugin && may_be_plugin && t->depth && !has_option(schema, t->name)) {
+			t->plugin = t->name;
+			t->name = NULL;
+			return 0;
+		}
+		if (!t->plugin)
+			return find_option(schema, key, t, err);
+		if (!lex_is_bare(t->plugin) || !lex_is_bare(t->name))
+			return vmf_fail(err, VMF_E_CONFIG, 0, NULL,
+				"%s: letters, digits, '_' and '-' make a name", key);
+		return 0;
+	}
+	return 0;
+}
+
+static bool is_list(const char *value)
+{
+	return value[0] == '{' && str_ends(value, "}");
+}
+
+static struct stmt *new_stmt(struct parse *parse, enum stmt_kind kind, const char *word, const char *origin)
+{
+	struct stmt *stmt = arena_alloc(parse->arena, sizeof(*stmt));
+
+	stmt->kind = kind;
+	stmt->word = word;
+	stmt->file = origin;
+	return stmt;
+}
+
+static struct stmt *plugin_stmt(
+	struct parse *parse, const struct target *t, bool append, const char *value, const char *origin)
+{
+	struct stmt *stmt = new_stmt(parse, STMT_PLUGIN, t->plugin, origin);
+	autofree char *quoted = is_list(value) ? str_dup(value) : conf_quote(value);
+
+	stmt->text = arena_printf(parse->arena, "%s %s %s\n", t->name, append ? "+=" : "=", quoted);
+	return stmt;
+}
+
+static struct stmt *value_stmt(
+	struct parse *parse, const struct target *t, bool append, const char *value, const char *origin)
+{
+	struct stmt *stmt = new_stmt(parse, STMT_VALUE, t->name, origin);
+
+	if (append && t->option->type != VMF_OPT_LIST)
+		problem_add(
+			&parse->problems, origin, 0, "%s takes one value, write = instead of +=", t->name);
+	stmt->option = t->option;
+	stmt->index = t->index;
+	stmt->append = append;
+	stmt->value = parse_written(parse, t->option, value, origin);
+	return stmt;
+}
+
+struct stmt *target_stmt(
+	struct parse *parse, const struct target *t, bool append, const char *value, const char *origin)
+{
+	struct stmt *stmt;
+
+	if (value[str_utf8_span(value)]) {
+		problem_add(&parse->problems, origin, 0, "%s: not valid UTF-8", t->name);
+		return NULL;
+	}
+	stmt = t->plugin ? plugin_stmt(parse, t, append, value, origin)
+			 : value_stmt(parse, t, append, value, origin);
+	for (size_t i = t->depth; i-- > 0;) {
+		struct stmt *around = new_stmt(parse, STMT_SECTION, t->in[i].schema->keyword, origin);
+
+		around->schema = t->in[i].schema;
+		around->index = t->in[i].index;
+		around->title = t->in[i].title;
+		around->first = stmt;
+		stmt = around;
+	}
+	return parse->problems.count ? NULL : stmt;
+}
