@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "unit/conf-schema.h"
+#include "conf-schema.h"
 
 static struct vmf_error err;
 static struct conf *conf;
