@@ -128,12 +128,12 @@ int verb_screenshot(struct cli_call *call, struct vmf_error *err)
 	size_t length;
 
 	umask(mask);
-	if (check_file(file, err) < 0 || vm_need_alive(vm, NULL, err) < 0)
+	if (check_file(file, err) < 0)
 		return -1;
-	if (call->ctx->dry_run) {
-		printf("write the screen to %s\n", file);
+	if (out_dry(call, "write what its screen shows to %s", file))
 		return 0;
-	}
+	if (vm_need_alive(vm, NULL, err) < 0)
+		return -1;
 	data = take_picture(vm, format, &length, err);
 	if (!data)
 		return vmf_context(err, "vm \"%s\"", vm->name);
@@ -141,5 +141,9 @@ int verb_screenshot(struct cli_call *call, struct vmf_error *err)
 		return fwrite(data, 1, length, stdout) == length
 			       ? 0
 			       : vmf_fail_errno(err, NULL, "standard output");
-	return file_write(file, data, length, 0666 & ~mask, false, err);
+	if (file_write(file, data, length, 0666 & ~mask, false, err) < 0)
+		return -1;
+	out_result(call, json_pack("{s:o}", "file", out_string(file)), "%s: its screen is in %s", vm->name,
+		file);
+	return 0;
 }

@@ -8,7 +8,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -193,7 +192,8 @@ static void say_end(struct vm *vm, const struct stream_options *o, int how)
 {
 	switch (how) {
 	case STREAM_LEFT:
-		log_warn("%s: left", o->what);
+		if (!o->until)
+			log_warn("%s: left", o->what);
 		break;
 	case STREAM_FOUND:
 		log_warn("%s: left, as the text was seen", o->what);
@@ -252,10 +252,14 @@ static int talk(struct cli_call *call, const struct line *line, struct stream_op
 	bool is_person = isatty(STDIN_FILENO) == 1;
 	int how;
 
-	o->what = what;
+	if (out_dry(call, "connect to the %s: %s/%s", line->name, vm->run_dir, line->socket))
+		return 0;
+	if (need(vm, err) < 0)
+		return -1;
 	if (claim(vm, line, &claim_fd, err) < 0 || (fd = connect_line(vm, line, err)) < 0 ||
 		(history && add_history(vm, line, fd, history, &first, err) < 0))
 		return vmf_context(err, "vm \"%s\"", vm->name);
+	o->what = what;
 	o->first = first.data;
 	o->first_length = first.length;
 	if (is_person)
@@ -265,7 +269,9 @@ static int talk(struct cli_call *call, const struct line *line, struct stream_op
 		return -1;
 	if (is_person)
 		say_end(vm, o, how);
-	if (o->until && how != STREAM_FOUND)
+	if (o->until && how == STREAM_LEFT)
+		return vmf_fail(err, VMF_E_FAILED, 0, NULL, "%s: left before the text was seen", what);
+	if (o->until && how == STREAM_NO_OUTPUT) /* nobody wants to hear of it */
 		call->exit_code = VMF_E_FAILED;
 	return 0;
 }
@@ -289,12 +295,6 @@ int verb_console(struct cli_call *call, struct vmf_error *err)
 		return -1;
 	socket[1] = chardev[6] = (char)('0' + port);
 	line.lock_byte = port;
-	if (need(call->vm, err) < 0)
-		return -1;
-	if (call->ctx->dry_run) {
-		printf("connect to %s/%s\n", call->vm->run_dir, socket);
-		return 0;
-	}
 	return talk(call, &line, &o, (size_t)history, err);
 }
 
@@ -304,11 +304,5 @@ int verb_monitor(struct cli_call *call, struct vmf_error *err)
 		.linger_ms = MONITOR_LINGER_MS, .prompt = "(qemu) ", .prompt_ms = PROMPT_MS};
 	static const struct line line = {"monitor", "hmp", "hmp", 100};
 
-	if (read_options(call, &o, err) < 0 || need(call->vm, err) < 0)
-		return -1;
-	if (call->ctx->dry_run) {
-		printf("connect to %s/%s\n", call->vm->run_dir, line.socket);
-		return 0;
-	}
-	return talk(call, &line, &o, 0, err);
+	return read_options(call, &o, err) < 0 ? -1 : talk(call, &line, &o, 0, err);
 }
