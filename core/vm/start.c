@@ -610,6 +610,7 @@ static int start_locked(struct vm *vm, const struct vm_start_options *options, s
 			rc = qmp_command(vm->qmp, "cont", NULL, NULL, time_now_ms() + READY_MS, err);
 	}
 	plan_free(plan);
+	qmp_forget_death(vm->qmp); /* the connection stays, the pidfd goes */
 	start_free(&s);
 	return rc;
 }
