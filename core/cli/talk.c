@@ -35,7 +35,7 @@ struct line {
 	const char *name;    /* "console" */
 	const char *socket;  /* below the run folder */
 	const char *chardev; /* QEMU's name for it */
-	off_t lock_byte;
+	off_t lock_byte;     /* of run/NAME/clients; a console's is its port's number */
 };
 
 /* ---- who is connected --------------------------------------------------------------------- */
@@ -219,9 +219,22 @@ static int need(struct vm *vm, struct vmf_error *err)
 	return 0;
 }
 
-/* Shows what was said before we came; of what is in our socket already, not a second time. */
+/* Where the log was when this QEMU was started; 0: not known. */
+static off_t run_begins(struct vm *vm, const struct line *line)
+{
+	autofree char *text = file_read_at(vm->run_fd, "logs", 4096, NULL);
+	const char *at = text;
+
+	for (off_t i = 0; at && i < line->lock_byte; i++) {
+		at = strchr(at, '\n');
+		at = at ? at + 1 : NULL;
+	}
+	return at ? (off_t)strtoll(at, NULL, 10) : 0;
+}
+
+/* What was said before we came; what is in our socket already comes from there. */
 static int add_history(struct vm *vm, const struct line *line, int fd, size_t lines, struct strbuf *text,
-	struct vmf_error *err)
+	size_t *old, struct vmf_error *err)
 {
 	autofree char *suffix = str_printf(".%s", line->chardev);
 	autofree char *path = vm_lib_path(vm, "log", suffix);
@@ -236,7 +249,7 @@ static int add_history(struct vm *vm, const struct line *line, int fd, size_t li
 			ioctl(fd, FIONREAD, &again) < 0)
 			return vmf_fail_errno(err, NULL, "%s", path);
 	} while (here != again);
-	if (history_read(log_fd, st.st_size - here, lines, text) < 0)
+	if (history_read(log_fd, run_begins(vm, line), st.st_size - here, lines, text, old) < 0)
 		return vmf_fail_errno(err, NULL, "cannot read %s", path);
 	return 0;
 }
@@ -257,7 +270,7 @@ static int talk(struct cli_call *call, const struct line *line, struct stream_op
 	if (need(vm, err) < 0)
 		return -1;
 	if (claim(vm, line, &claim_fd, err) < 0 || (fd = connect_line(vm, line, err)) < 0 ||
-		(history && add_history(vm, line, fd, history, &first, err) < 0))
+		(history && add_history(vm, line, fd, history, &first, &o->first_old, err) < 0))
 		return vmf_context(err, "vm \"%s\"", vm->name);
 	o->what = what;
 	o->first = first.data;
