@@ -107,8 +107,9 @@ struct stream_options {
 	int64_t linger_ms;   /* after our input has ended: leave once the other side was quiet this long */
 	const char *prompt;  /* ... or prompt_ms, if what it said last ends so; may be NULL */
 	int64_t prompt_ms;
-	const char *first;   /* shown (and looked through) before anything else */
+	const char *first;   /* shown before anything else */
 	size_t first_length;
+	size_t first_old;    /* how much of it UNTIL does not look through */
 };
 
 enum stream_end {

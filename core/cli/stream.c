@@ -103,12 +103,13 @@ static void end(struct stream *s, int how)
 		s->end = how;
 }
 
-static void show(struct stream *s, const char *data, size_t length)
+/* The first OLD bytes are only shown. */
+static void show(struct stream *s, const char *data, size_t length, size_t old)
 {
 	s->to_show = data;
 	s->n_to_show = length;
-	match_feed(&s->prompt, data, length);
-	if (match_feed(&s->until, data, length))
+	match_feed(&s->prompt, data + old, length - old);
+	if (match_feed(&s->until, data + old, length - old))
 		end(s, STREAM_FOUND);
 }
 
@@ -124,7 +125,7 @@ static int read_other(struct stream *s, struct vmf_error *err)
 	}
 	if (n < 0)
 		return vmf_fail_errno(err, NULL, "%s", s->options->what);
-	show(s, s->shown, (size_t)n);
+	show(s, s->shown, (size_t)n, 0);
 	return 0;
 }
 
@@ -418,7 +419,7 @@ int stream_attach(int fd, const struct stream_options *options, struct vmf_error
 	if (s->is_terminal)
 		rc = tty_raw(STDIN_FILENO, err);
 	if (rc == 0 && options->first_length)
-		show(s, options->first, options->first_length);
+		show(s, options->first, options->first_length, options->first_old);
 	while (rc == 0 && !is_over(s))
 		rc = step(s, err);
 	put_back(s);
