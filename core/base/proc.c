@@ -97,6 +97,16 @@ char proc_state(pid_t pid)
 	return end && end[1] == ' ' ? end[2] : 0;
 }
 
+bool proc_is_polling(pid_t pid)
+{
+	char path[64], where[128] = "";
+	autoclose int fd = -1;
+
+	snprintf(path, sizeof(path), "/proc/%d/wchan", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	return fd >= 0 && read(fd, where, sizeof(where) - 1) > 0 && strstr(where, "poll");
+}
+
 struct capture {
 	int fd;
 	struct strbuf *buf;
