@@ -16,7 +16,7 @@ usage: ./autogen.sh            makes ./configure (needs autoconf, automake and l
   --help        this
 
 What is installed stands in tests/packages. Nothing else of the machine is changed: what is built stays in the
-build folder, the test guest in ~/.cache/vmf/guest, and the demo VM in ~/.local/share/vmf-demo.
+build folder, the test guest in ~/.cache/vmf/guest, and the demo VM in ~/.local/share/vmf-demo (root: /var/lib/vmf-demo).
 END
 }
 
@@ -100,8 +100,10 @@ install() {
 	fi
 	say "installing them"
 	# shellcheck disable=SC2086 # a list
+	apt-cache show $packages >/dev/null 2>&1 || apt update || die "apt-get cannot fetch its lists" "is there a network?"
+	# shellcheck disable=SC2086
 	apt install --no-install-recommends $packages || {
-		say "fetching apt's lists, then once more"
+		say "perhaps apt's lists are old: fetching them, then once more"
 		{ apt update && apt install --no-install-recommends $packages; } ||
 			die "apt-get could not install all of: $packages" "its words are above"
 	}
@@ -180,7 +182,7 @@ demo_define() {
 	esac
 	# TCG runs everywhere, also in a VM whose /dev/kvm only looks usable
 	demo_vmf set accel=tcg "description=the demo of vmf" "kernel=$guest_dir/vmlinuz" "initrd=$guest_dir/initrd" \
-		"append=console=tty0 console=ttyS0 quiet mitigations=off" nic.lan.user-mode.hostfwd=0:80 </dev/null
+		"append=console=tty0 console=ttyS0 quiet mitigations=off" nic.lan.user-mode.hostfwd=0:80 </dev/null >/dev/null
 }
 
 demo_hints() {
@@ -206,23 +208,28 @@ demo() {
 	install build run
 	build
 	guest
-	demo_home=${XDG_DATA_HOME:-$HOME/.local/share}/vmf-demo
+	# root's QEMU runs as an ordinary user, who cannot enter /root
+	data=$HOME/.local/share
+	[ "$(id -u)" != 0 ] || data=/var/lib
+	demo_home=${XDG_DATA_HOME:-$data}/vmf-demo
 	say "a VM named demo0 in $demo_home"
 	mkdir -p "$demo_home"
 	demo_define
+	history=
 	case $(demo_vmf status 2>/dev/null </dev/null || :) in
-	*running*) ;;
+	*running*) history="--history 40" ;;
 	*paused*) demo_vmf resume </dev/null ;;
 	*) demo_vmf start </dev/null ;;
 	esac
 	if has_terminal; then
 		demo_hints
-		demo_vmf console --history 40
-		echo
+		# shellcheck disable=SC2086 # words
+		demo_vmf console $history
 		say "demo0 is still there; to end and remove it: $vmf demo0 stop destroy --yes"
 		return
 	fi
-	demo_vmf console --history 40 --until '# ' --timeout 120s </dev/null
+	# an empty line, in case that the prompt was printed before
+	echo | demo_vmf console --until 'vmf-guest:~# ' --timeout 120s
 	echo
 	say "no terminal: stopping demo0"
 	demo_vmf stop </dev/null

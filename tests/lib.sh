@@ -142,10 +142,10 @@ need_guest()
 }
 guest_append="console=tty0 console=ttyS0 quiet mitigations=off"
 
-# guest_ready VM [SECONDS]: waits until it has booted
+# guest_ready VM [SECONDS]: waits for its prompt; the empty line brings one forth that was printed before
 guest_ready()
 {
-	"$VMF" "$1" console --until 'vmf-guest: ready' --history 1000 --timeout "${2:-60}s" </dev/null >/dev/null
+	echo | "$VMF" "$1" console --until 'vmf-guest:~# ' --timeout "${2:-60}s" >/dev/null
 }
 
 # guest VM COMMAND [SECONDS]: types it on the VM's serial port and prints what it says. Its status is the command's,

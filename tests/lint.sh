@@ -24,10 +24,12 @@ if [ "$1" = --format ]; then
 	have clang-format && exec clang-format -i $sources
 	exit 1
 fi
+# Each version has its own taste: that of Debian 12 is ours.
 # shellcheck disable=SC2086
-if have clang-format; then
-	clang-format --dry-run -Werror $sources || failed=1
-fi
+case $(clang-format --version 2>/dev/null) in
+*" version 14."*) clang-format --dry-run -Werror $sources || failed=1 ;;
+*) echo "lint: the formatting is passed over: it takes clang-format 14" ;;
+esac
 # shellcheck disable=SC2086
 if have shellcheck; then
 	shellcheck $LINT_SH || failed=1
@@ -35,7 +37,7 @@ fi
 # shellcheck disable=SC2086
 if have cppcheck; then
 	cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 --enable=warning,performance,portability \
-		--suppress=missingIncludeSystem --suppress=unknownMacro $LINT_FLAGS \
+		--suppress=missingIncludeSystem --suppress=unknownMacro --suppress=ctuuninitvar $LINT_FLAGS \
 		$sources || failed=1
 fi
 [ $failed = 0 ] && echo "lint: nothing found"

@@ -4,10 +4,11 @@
 # Needs from the environment: FUZZ_TARGETS, top_srcdir, top_builddir; VMF_LONG makes it longer.
 
 seconds=2
-[ -z "$VMF_LONG" ] || seconds=30
+[ -z "$VMF_LONG" ] || seconds=10
 scratch=$(mktemp -d) || exit 1
 trap 'rm -rf "$scratch"' EXIT
 
+# shellcheck disable=SC2086 # a list
 set -- $FUZZ_TARGETS
 if [ $# = 0 ]; then
 	echo "1..0 # SKIP no fuzz targets"

@@ -16,6 +16,7 @@ echo 'int LLVMFuzzerTestOneInput(const char *d, unsigned long n){(void)d; (void)
 
 by_libfuzzer()
 {
+	# shellcheck disable=SC2016 # the inner shell expands them
 	echo "$CORE_SOURCES" | tr -s ' ' '\n' | grep '\.c$' |
 		xargs -P "$(nproc)" -I{} sh -c '
 			obj='"$work"'/obj/$(echo {} | tr / _).o
