@@ -156,7 +156,8 @@ char *vm_edit_text(struct vm *vm, const char *text, const struct strv *settings,
 			return NULL;
 		}
 		*value++ = '\0';
-		edited = conf_edit_text(&vm_schema, vm->file, now, key, *value ? value : NULL, err);
+		edited = conf_edit_text(&vm_schema, vm->file, now, key,
+			!*value ? NULL : str_equal(value, "\"\"") ? "" : value, err);
 		free(now);
 		if (!edited)
 			return NULL;

@@ -217,6 +217,10 @@ struct conf *vm_try(struct vm *vm, const char *text, struct vmf_error *err)
 	struct conf *conf = load_layers(vm, text, &class_, err);
 
 	free(class_);
+	if (conf && vm_check_plugins(conf_root(conf), vm->file, err) < 0) {
+		conf_free(conf);
+		return NULL;
+	}
 	return conf;
 }
 
@@ -441,6 +445,13 @@ void vm_free(struct vm *vm)
 uint64_t vm_memory_bytes(const struct vm *vm)
 {
 	return (uint64_t)conf_number(vm->root, "memory");
+}
+
+const char *vm_cdrom(const struct conf_section *root)
+{
+	const char *path = conf_string(root, "cdrom");
+
+	return path && *path ? path : NULL;
 }
 
 /* ---- plugins and volumes ------------------------------------------------------------------ */
