@@ -259,6 +259,39 @@ int vm_destroy(struct vm *vm, struct vmf_error *err);
 /* The VM itself goes by its new name afterwards. */
 int vm_rename(struct vm *vm, const char *new_name, struct vmf_error *err);
 
+/* ---- snapshots and clones (snapshot.c, clone.c) -------------------------------------------- */
+
+struct vm_snapshot {
+	char *name;
+	int64_t created;     /* seconds since the epoch, 0: unknown */
+	uint64_t used_bytes; /* 0: unknown */
+	struct strv disks;   /* titles of those that have it */
+};
+
+struct vm_snapshots {
+	struct vm_snapshot *items; /* the oldest first */
+	size_t count;
+	size_t n_disks; /* of the VM, but for read-only ones, which have none */
+};
+
+/* All disks or none; a running guest is paused meanwhile. */
+int vm_snapshot(struct vm *vm, const char *name, struct vmf_error *err);
+int vm_snapshots(struct vm *vm, struct vm_snapshots *all, struct vmf_error *err);
+void vm_snapshots_free(struct vm_snapshots *all);
+int vm_snapshot_remove(struct vm *vm, const char *name, struct vmf_error *err);
+/* Of a VM that is off. FLAGS: VMF_SNAPSHOT_*. */
+int vm_rollback(struct vm *vm, const char *name, uint32_t flags, struct vmf_error *err);
+
+enum vm_clone_how { CLONE_ANY, CLONE_COW, CLONE_COPY };
+
+struct vm_clone_options {
+	const char *origin;   /* a VM's name */
+	const char *snapshot; /* of it, or NULL: as it is now */
+	enum vm_clone_how how; /* CLONE_ANY: copy-on-write where the stores can */
+};
+/* Makes VM, which is not defined yet. */
+int vm_clone(struct vm *vm, const struct vm_clone_options *options, struct vmf_error *err);
+
 /* ---- changes of the definition (change.c, medium.c) --------------------------------------- */
 
 /* TEXT with SETTINGS, "key=value" each ("key=" removes the line, key="" sets the empty text); NULL and err. The

@@ -22,7 +22,7 @@ int fq_progress_add(struct fq_store *s, struct fq_progress *p, uint64_t bytes, c
 	p->done += bytes;
 	if (s->h->progress(s->c, p->what, p->done, p->total) == 0)
 		return 0;
-	return s->h->fail(err, VMF_E_FAILED, 0, NULL, "stopped while %s was made", path);
+	return s->h->fail(err, VMF_E_FAILED, 0, NULL, "stopped at %s", path);
 }
 
 char *fq_buffer_new(struct fq_store *s, struct vmf_error *err)
@@ -202,6 +202,7 @@ int fq_copy_convert(struct fq_store *s, const struct fq_volume *v, const struct 
 	const struct fq_temp *t, enum fq_format format, const char *options, struct vmf_error *err)
 {
 	const char *argv[16] = {"qemu-img", "convert", "-q", "-O", fq_format_name(format)};
+	struct fq_progress progress = {.what = "copying by qemu-img"};
 	size_t n = 5;
 
 	if (content->snapshot_id) {
@@ -216,5 +217,7 @@ int fq_copy_convert(struct fq_store *s, const struct fq_volume *v, const struct 
 	}
 	argv[n++] = fq_qemu_img_name(s, v);
 	argv[n++] = t->path;
+	if (fq_progress_add(s, &progress, 0, v->path, err) < 0)
+		return -1;
 	return fq_qemu_img(s, argv, LONG_MS, err);
 }

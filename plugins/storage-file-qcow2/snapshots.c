@@ -148,7 +148,7 @@ static int by_qemu_img(struct subject *on, const char *flag, const char *which, 
 
 	if (fq_chain(&on->s, &on->v, layers, &count, err) < 0 || fq_must_be_free(&on->s, &on->v, true, err) < 0)
 		return -1;
-	return on->s.c->dry_run ? 0 : fq_qemu_img(&on->s, argv, 0, err);
+	return on->s.c->dry_run ? 0 : fq_qemu_img_change(&on->s, &on->v, argv, err);
 }
 
 static int by_qemu(struct subject *on, const char *command, const char *snapshot, struct vmf_error *err)

@@ -83,6 +83,9 @@ int fq_virtual_size(struct fq_store *s, const struct fq_volume *v, uint64_t *siz
 const char *fq_json_string(const struct vmf_call *c, const char *text);
 /* Runs qemu-img; TIMEOUT_MS 0: the call's own. */
 int fq_qemu_img(struct fq_store *s, const char *const *argv, int64_t timeout_ms, struct vmf_error *err);
+/* The same for what changes the image V: fails without leaving anything in it. */
+int fq_qemu_img_change(
+	struct fq_store *s, const struct fq_volume *v, const char *const *argv, struct vmf_error *err);
 /* The volume as qemu-img wants to be told of it, whatever characters are in its path. */
 const char *fq_qemu_img_name(struct fq_store *s, const struct fq_volume *v);
 /* Fails with VMF_E_NO_SPACE if the folder's filesystem has not BYTES left. */

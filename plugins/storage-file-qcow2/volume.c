@@ -200,7 +200,7 @@ static int grow_stopped(
 
 	if (fq_must_be_free(s, v, true, err) < 0)
 		return -1;
-	return v->format == FQ_QCOW2 ? fq_qemu_img(s, argv, 0, err) : grow_raw(s, v, now, size, err);
+	return v->format == FQ_QCOW2 ? fq_qemu_img_change(s, v, argv, err) : grow_raw(s, v, now, size, err);
 }
 
 static int grow_found(struct fq_store *s, const struct fq_volume *v, uint64_t size, struct vmf_error *err)
