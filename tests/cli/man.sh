@@ -101,6 +101,11 @@ tags "$main" OPTIONS | sed -e 's/^[^|]*|//' -e 's/, /\n/g' | sed 's/ .*//' | gre
 same "vmf.1 has every option that stands before a name"
 
 "$VMF" help exit-codes | awk '{ print $1 }' >"$said"
+# the words are compared with those that errors have
+for code in 1 2 3 4 5 6 7 8 9 10 11 12; do
+	word=$(sed -n '/names\[\] = {/,/};/p' "$top_srcdir/core/base/error.c" | grep -o '"[a-z-]*"' | sed -n "$((code + 1))p")
+	sed -i "s/^$code\$/$code (${word//\"/})/" "$said"
+done
 tags "$main" "EXIT STATUS" | sed 's/^[^|]*|//' >"$wrote"
 same "vmf.1 has every exit code"
 
@@ -134,6 +139,18 @@ same "vmf.1 has the words of other tools"
 	sed -n '/^\.SH SECTIONS/,/^\.SH EXAMPLES/s/^\.SS \([a-z]*\).*/\1 {}/p' "$conf"
 } | tr -d '"' >"$wrote"
 same "vmf.conf.5 has every key with its type and default"
+
+# ---- vmf-plugin-check.1 -----------------------------------------------------------------------------
+
+tool=$top_builddir/vmf-plugin-check
+"$tool" --list | sed -e 's/ .*(--run)$/ --run/' -e '/--run$/!s/ .*//' >"$said"
+awk '/^\.SH / { on = /CHECKS/ } on' "$top_srcdir/doc/vmf-plugin-check.1" | plain |
+	awk '{ if (is_tag) { if (name) print name; name = $0 } is_tag = /^\.TP/ } /^Wants/ { name = name " --run" }
+		END { print name }' >"$wrote"
+same "vmf-plugin-check.1 has every check"
+"$tool" --help | sed -n 's/^  \(--[a-z]*\).*/\1/p' >"$said"
+tags "$top_srcdir/doc/vmf-plugin-check.1" OPTIONS | sed 's/^[^|]*|//; s/ .*//' | grep -vxe --help -e --version >"$wrote"
+same "vmf-plugin-check.1 has every option"
 
 # ---- plugins ----------------------------------------------------------------------------------------
 
@@ -180,7 +197,7 @@ while read -r _ first second _; do
 	*" $first "*) continue ;; # a command
 	esac
 	case $first in
-	NAME | VM | %s | \$* | \"* | [a-z]*[0-9])
+	NAME | NEW | VM | %s | \$* | \"* | [a-z]*[0-9])
 		[[ $second =~ ^[0-9]+$ ]] || grep -qx -- "${second:-status}" "$scratch/known" || echo "vmf $first $second"
 		;;
 	-*) ;;
@@ -209,7 +226,7 @@ unset MAKEFLAGS MFLAGS MAKELEVEL
 ok "manual pages are installed" "${MAKE:-make}" -C "$top_builddir" install-man install-data DESTDIR="$scratch/dest"
 find "$scratch/dest" -name '*.[1-9]' -printf '%f\n' >"$wrote"
 {
-	printf '%s\n' vmf.1 vmf.conf.5
+	printf '%s\n' vmf.1 vmf-plugin-check.1 vmf.conf.5
 	sed 's/\(.*\)\t\(.*\)/vmf-\1-\2.7/' "$scratch/plugins"
 } >"$said"
 same "and they are those of what was built"
