@@ -181,6 +181,7 @@ done <"$scratch/plugins"
 
 # ---- words that texts name --------------------------------------------------------------------------
 
+# shellcheck disable=SC2016 # they are backticks
 # Texts for people name verbs and commands: "`vmf NAME log`" in a message, "vmf web0 start" in a page.
 {
 	grep -rho '[`]vmf [^`]*[`]' "$top_srcdir"/{core,plugins,sdk} --include='*.c' | tr -d '`'
