@@ -119,6 +119,8 @@ char *vm_volume_prefix(const struct vm *vm);
 /* The next free volume name in the VM's default store; the caller frees. NULL and err. */
 char *vm_next_volume(struct vm *vm, struct vmf_error *err);
 uint64_t vm_memory_bytes(const struct vm *vm);
+/* The image in the CD drive, or NULL. "" stands for none where a class has one. */
+const char *vm_cdrom(const struct conf_section *root);
 /* An element of a plugin's list, whatever its stride. */
 const struct vmf_volume *vm_volume_at(const struct vmf_volume_list *list, size_t i);
 /* Locally administered, from the UUID and the NIC's number alone. */
@@ -134,6 +136,13 @@ struct vm_instance {
 };
 int vm_instance_find(const struct conf_section *root, const char *keyword, const char *name, enum vmf_kind kind,
 	struct vm_instance *instance, struct vmf_error *err);
+
+/* Of which kind plugin section OWN, which stands in SECTION, is, and what it resolves with: what it is put over (or
+ * NULL), then itself. False: it has no effect, as another plugin's counts. */
+bool vm_plugin_layers(const struct conf_section *root, const struct conf_section *section,
+	const struct conf_section *own, enum vmf_kind *kind, const struct conf_section *layers[2]);
+/* Asks the plugins' own tables what they think of those of their sections that FILE has touched last. */
+int vm_check_plugins(const struct conf_section *root, const char *file, struct vmf_error *err);
 
 /* A call and all that it needs: one after the other may use the same struct. */
 struct vm_call {
@@ -253,9 +262,43 @@ int vm_destroy(struct vm *vm, struct vmf_error *err);
 /* The VM itself goes by its new name afterwards. */
 int vm_rename(struct vm *vm, const char *new_name, struct vmf_error *err);
 
+/* ---- snapshots and clones (snapshot.c, clone.c) -------------------------------------------- */
+
+struct vm_snapshot {
+	char *name;
+	int64_t created;     /* seconds since the epoch, 0: unknown */
+	uint64_t used_bytes; /* 0: unknown */
+	struct strv disks;   /* titles of those that have it */
+};
+
+struct vm_snapshots {
+	struct vm_snapshot *items; /* the oldest first */
+	size_t count;
+	size_t n_disks; /* of the VM, but for read-only ones, which have none */
+};
+
+/* All disks or none; a running guest is paused meanwhile. */
+int vm_snapshot(struct vm *vm, const char *name, struct vmf_error *err);
+int vm_snapshots(struct vm *vm, struct vm_snapshots *all, struct vmf_error *err);
+void vm_snapshots_free(struct vm_snapshots *all);
+int vm_snapshot_remove(struct vm *vm, const char *name, struct vmf_error *err);
+/* Of a VM that is off. FLAGS: VMF_SNAPSHOT_*. */
+int vm_rollback(struct vm *vm, const char *name, uint32_t flags, struct vmf_error *err);
+
+enum vm_clone_how { CLONE_ANY, CLONE_COW, CLONE_COPY };
+
+struct vm_clone_options {
+	const char *origin;   /* a VM's name */
+	const char *snapshot; /* of it, or NULL: as it is now */
+	enum vm_clone_how how; /* CLONE_ANY: copy-on-write where the stores can */
+};
+/* Makes VM, which is not defined yet. */
+int vm_clone(struct vm *vm, const struct vm_clone_options *options, struct vmf_error *err);
+
 /* ---- changes of the definition (change.c, medium.c) --------------------------------------- */
 
-/* TEXT with SETTINGS, "key=value" each ("key=" removes the line); NULL and err. The caller frees. */
+/* TEXT with SETTINGS, "key=value" each ("key=" removes the line, key="" sets the empty text); NULL and err. The
+ * caller frees. */
 char *vm_edit_text(struct vm *vm, const char *text, const struct strv *settings, struct vmf_error *err);
 /*
  * Changes the definition and keeps its comments; one that is not there is made. What a running VM can follow
