@@ -109,8 +109,9 @@ struct stream_options {
 	int64_t linger_ms;   /* after our input has ended: leave once the other side was quiet this long */
 	const char *prompt;  /* ... or prompt_ms, if what it said last ends so; may be NULL */
 	int64_t prompt_ms;
-	const char *first;   /* shown (and looked through) before anything else */
+	const char *first;   /* shown before anything else */
 	size_t first_length;
+	size_t first_old;    /* how much of it UNTIL does not look through */
 };
 
 enum stream_end {
@@ -159,6 +160,10 @@ int verb_edit(struct cli_call *, struct vmf_error *); /* edit.c */
 int verb_config(struct cli_call *, struct vmf_error *); /* settings.c */
 int verb_newimg(struct cli_call *, struct vmf_error *); /* disks.c */
 int verb_drives(struct cli_call *, struct vmf_error *);
+int verb_snapshot(struct cli_call *, struct vmf_error *); /* snapshots.c */
+int verb_snapshots(struct cli_call *, struct vmf_error *);
+int verb_rollback(struct cli_call *, struct vmf_error *);
+int verb_clone(struct cli_call *, struct vmf_error *);
 int verb_start(struct cli_call *, struct vmf_error *); /* power.c */
 int verb_stop(struct cli_call *, struct vmf_error *);
 int verb_kill(struct cli_call *, struct vmf_error *);

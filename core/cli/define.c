@@ -55,7 +55,7 @@ static void add_setting(struct strv *settings, const char *key, const char *valu
 /* What of SETTINGS a QEMU that runs already does not notice. */
 static void add_later(const struct strv *settings, struct strv *later)
 {
-	static const char *const at_once[] = {"description", "owner", "locked", "drive_size", "viewer",
+	static const char *const at_once[] = {"description", "owner", "locked", "drive_size",
 		"shutdown_timeout", "cdrom"};
 
 	for (size_t i = 0; i < settings->count; i++) {

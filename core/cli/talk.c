@@ -8,7 +8,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -36,7 +35,7 @@ struct line {
 	const char *name;    /* "console" */
 	const char *socket;  /* below the run folder */
 	const char *chardev; /* QEMU's name for it */
-	off_t lock_byte;
+	off_t lock_byte;     /* of run/NAME/clients; a console's is its port's number */
 };
 
 /* ---- who is connected --------------------------------------------------------------------- */
@@ -193,7 +192,8 @@ static void say_end(struct vm *vm, const struct stream_options *o, int how)
 {
 	switch (how) {
 	case STREAM_LEFT:
-		log_warn("%s: left", o->what);
+		if (!o->until)
+			log_warn("%s: left", o->what);
 		break;
 	case STREAM_FOUND:
 		log_warn("%s: left, as the text was seen", o->what);
@@ -219,9 +219,22 @@ static int need(struct vm *vm, struct vmf_error *err)
 	return 0;
 }
 
-/* Shows what was said before we came; of what is in our socket already, not a second time. */
+/* Where the log was when this QEMU was started; 0: not known. */
+static off_t run_begins(struct vm *vm, const struct line *line)
+{
+	autofree char *text = file_read_at(vm->run_fd, "logs", 4096, NULL);
+	const char *at = text;
+
+	for (off_t i = 0; at && i < line->lock_byte; i++) {
+		at = strchr(at, '\n');
+		at = at ? at + 1 : NULL;
+	}
+	return at ? (off_t)strtoll(at, NULL, 10) : 0;
+}
+
+/* What was said before we came; what is in our socket already comes from there. */
 static int add_history(struct vm *vm, const struct line *line, int fd, size_t lines, struct strbuf *text,
-	struct vmf_error *err)
+	size_t *old, struct vmf_error *err)
 {
 	autofree char *suffix = str_printf(".%s", line->chardev);
 	autofree char *path = vm_lib_path(vm, "log", suffix);
@@ -236,7 +249,7 @@ static int add_history(struct vm *vm, const struct line *line, int fd, size_t li
 			ioctl(fd, FIONREAD, &again) < 0)
 			return vmf_fail_errno(err, NULL, "%s", path);
 	} while (here != again);
-	if (history_read(log_fd, st.st_size - here, lines, text) < 0)
+	if (history_read(log_fd, run_begins(vm, line), st.st_size - here, lines, text, old) < 0)
 		return vmf_fail_errno(err, NULL, "cannot read %s", path);
 	return 0;
 }
@@ -252,10 +265,14 @@ static int talk(struct cli_call *call, const struct line *line, struct stream_op
 	bool is_person = isatty(STDIN_FILENO) == 1;
 	int how;
 
-	o->what = what;
+	if (out_dry(call, "connect to the %s: %s/%s", line->name, vm->run_dir, line->socket))
+		return 0;
+	if (need(vm, err) < 0)
+		return -1;
 	if (claim(vm, line, &claim_fd, err) < 0 || (fd = connect_line(vm, line, err)) < 0 ||
-		(history && add_history(vm, line, fd, history, &first, err) < 0))
+		(history && add_history(vm, line, fd, history, &first, &o->first_old, err) < 0))
 		return vmf_context(err, "vm \"%s\"", vm->name);
+	o->what = what;
 	o->first = first.data;
 	o->first_length = first.length;
 	if (is_person)
@@ -265,7 +282,9 @@ static int talk(struct cli_call *call, const struct line *line, struct stream_op
 		return -1;
 	if (is_person)
 		say_end(vm, o, how);
-	if (o->until && how != STREAM_FOUND)
+	if (o->until && how == STREAM_LEFT)
+		return vmf_fail(err, VMF_E_FAILED, 0, NULL, "%s: left before the text was seen", what);
+	if (o->until && how == STREAM_NO_OUTPUT) /* nobody wants to hear of it */
 		call->exit_code = VMF_E_FAILED;
 	return 0;
 }
@@ -289,12 +308,6 @@ int verb_console(struct cli_call *call, struct vmf_error *err)
 		return -1;
 	socket[1] = chardev[6] = (char)('0' + port);
 	line.lock_byte = port;
-	if (need(call->vm, err) < 0)
-		return -1;
-	if (call->ctx->dry_run) {
-		printf("connect to %s/%s\n", call->vm->run_dir, socket);
-		return 0;
-	}
 	return talk(call, &line, &o, (size_t)history, err);
 }
 
@@ -304,11 +317,5 @@ int verb_monitor(struct cli_call *call, struct vmf_error *err)
 		.linger_ms = MONITOR_LINGER_MS, .prompt = "(qemu) ", .prompt_ms = PROMPT_MS};
 	static const struct line line = {"monitor", "hmp", "hmp", 100};
 
-	if (read_options(call, &o, err) < 0 || need(call->vm, err) < 0)
-		return -1;
-	if (call->ctx->dry_run) {
-		printf("connect to %s/%s\n", call->vm->run_dir, line.socket);
-		return 0;
-	}
-	return talk(call, &line, &o, 0, err);
+	return read_options(call, &o, err) < 0 ? -1 : talk(call, &line, &o, 0, err);
 }

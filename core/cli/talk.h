@@ -48,9 +48,10 @@ void term_modes_undo(const struct term_modes *modes, struct strbuf *undo);
  */
 size_t history_clean(char *data, size_t length);
 /*
- * The last LINES lines of the log FD, a last line without an end counted, cleaned; of those before its first END
- * bytes are read no more than what it takes, and never more than 1 MiB. Adds to OUT. 0, or -1 with errno.
+ * The last LINES lines of the log FD before its byte END, a last line without a newline counted, cleaned and added to
+ * OUT; only the end of the log is read, and never more than 1 MiB. RUN is the byte that the present run of QEMU begins
+ * at (beyond END: not known, all is); *old gets how much of what was added comes from earlier ones. 0, or -1 with errno.
  */
-int history_read(int fd, off_t end, size_t lines, struct strbuf *out);
+int history_read(int fd, off_t run, off_t end, size_t lines, struct strbuf *out, size_t *old);
 
 #endif

@@ -278,12 +278,7 @@ static int check_names(const struct conf_section *root, struct vmf_error *err)
 	return 0;
 }
 
-/*
- * The text of a new definition as the first step of PLAN. The VM takes on what the text says, so that the steps
- * that follow make disks for the VM that it is going to be.
- */
-static int plan_definition(struct vm *vm, struct plan *plan, const struct vm_create_options *options,
-	struct vmf_error *err)
+int plan_definition(struct vm *vm, struct plan *plan, const struct vm_create_options *options, struct vmf_error *err)
 {
 	autofree char *text = NULL;
 	struct conf *conf;

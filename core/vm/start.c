@@ -226,6 +226,7 @@ static int open_log(struct vm *vm, struct start *s, struct vmf_error *err)
 {
 	autofree char *path = vm_lib_path(vm, "log", ".log");
 	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+	autostrbuf struct strbuf sizes = STRBUF_INIT;
 	struct stat st;
 
 	if (fd < 0)
@@ -239,6 +240,13 @@ static int open_log(struct vm *vm, struct start *s, struct vmf_error *err)
 
 		if (stat(serial, &st) == 0 && st.st_size > LOG_MAX && truncate(serial, 0) < 0)
 			log_debug("cannot truncate %s", serial);
+		strbuf_printf(&sizes, "%lld\n", (long long)(stat(serial, &st) == 0 ? st.st_size : 0));
+	}
+	/* a line for each port: what stands before is of earlier runs */
+	if (sizes.length && file_write_at(vm->run_fd, "logs", sizes.data, sizes.length, 0600) < 0) {
+		vmf_fail_errno(err, NULL, "cannot write %s/logs", vm->run_dir);
+		close(fd);
+		return -1;
 	}
 	return fd;
 }
@@ -621,6 +629,7 @@ static int start_locked(struct vm *vm, const struct vm_start_options *options, s
 			rc = qmp_command(vm->qmp, "cont", NULL, NULL, time_now_ms() + READY_MS, err);
 	}
 	plan_free(plan);
+	qmp_forget_death(vm->qmp); /* the connection stays, the pidfd goes */
 	start_free(&s);
 	return rc;
 }
