@@ -184,8 +184,9 @@ struct vm_state {
 	enum vm_phase phase;
 	char status[24];   /* one word for people: "running", "paused", "io-error", "hung", "off", "crashed", ... */
 	char detail[200];  /* why, or "" */
-	pid_t pid;         /* VM_ALIVE; else 0 */
+	pid_t pid;         /* of a QEMU that lives, whatever the phase; else 0 */
 	int64_t since;     /* start, seconds since the epoch; 0: unknown */
+	bool has_litter;   /* VM_OFF, VM_SAVED: a vmf that was killed early has left an empty run folder */
 };
 
 /* What is true now, without asking QEMU: the lock, the run folder, the event log, /proc. */
@@ -236,6 +237,8 @@ int vm_command(struct vm *vm, const struct vm_start_options *options, struct qem
 enum vm_stop_how { STOP_QUIT, STOP_KILL };
 /* Until QEMU is gone and all is tidied: QMP quit, then SIGTERM, then SIGKILL. */
 int vm_stop(struct vm *vm, enum vm_stop_how how, struct vmf_error *err);
+/* The same for one who has the VM's lock and keeps it. */
+int vm_stop_locked(struct vm *vm, enum vm_stop_how how, struct vmf_error *err);
 /* Removes the memory on disk: for when the guest goes on without it. */
 int vm_forget_saved(struct vm *vm, struct vmf_error *err);
 /* Presses the power button and waits. VMF_E_TIMEOUT if the guest does not go. */
@@ -322,6 +325,8 @@ struct step {
 struct plan *plan_new(struct vm *vm, const char *operation, bool lasting);
 /* FORWARD plans are finished by recovery, others undone. */
 void plan_forward(struct plan *plan);
+/* Once committed, QEMU is to be ended: for plans that are kept until plan_done(). */
+void plan_then_end(struct plan *plan);
 /* The operation concerns VM NAME, too: a command on that one recovers it as well. For lasting plans. */
 void plan_also(struct plan *plan, const char *name);
 /* Adds a step; ARGS is consumed; the description is what --dry-run shows. */
@@ -330,12 +335,21 @@ void plan_add(struct plan *plan, const struct step *step, json_t *args, const ch
 int plan_run(struct plan *plan, void *data, bool keep, struct vmf_error *err);
 /* For a dry run: the steps' descriptions go to the context. */
 void plan_describe(const struct plan *plan);
+/* Removes the journal of a plan that was kept. */
+int plan_done(struct plan *plan, struct vmf_error *err);
 void plan_free(struct plan *plan);
 
 /* Undoes (or finishes) what a journal says and removes it. Called with the VM's lock held. */
 int plan_recover(struct vm *vm, struct vmf_error *err);
-/* Is there a journal: 0 none, 1 of an operation that did not commit, 2 of a start that did. */
-int plan_journal_state(const char *path);
+enum journal_state {
+	JOURNAL_NONE,
+	JOURNAL_OPEN,    /* of an operation that did not commit */
+	JOURNAL_STARTED, /* of a start that did */
+	JOURNAL_ENDING,  /* the same, and its tear-down was begun */
+};
+enum journal_state plan_journal_state(const char *path);
+/* Notes in the start's journal that its tear-down has begun: if we die, the next one goes on with it. */
+int plan_mark_ending(struct vm *vm, struct vmf_error *err);
 /* The steps of a start, undone: tear-down. */
 int plan_undo_start(struct vm *vm, struct vmf_error *err);
 char *plan_journal_path(const struct ctx *ctx, const char *name, bool lasting);
