@@ -10,6 +10,8 @@
 
 #include "config/parse.h"
 
+#define SHOWN_MAX 40 /* characters of a word in a message */
+
 enum mode {
 	BY_SCHEMA, /* options and sections are known */
 	OF_PLUGIN, /* a plugin's section: any option, no section */
@@ -36,16 +38,17 @@ static void advance(struct scan *s)
 	lex_next(&s->lexer, &s->token);
 }
 
-/* The token in quotes, shortened, for messages. The caller frees. */
+/* The token in quotes, on one line and not too long, for messages. The caller frees. */
 static char *quoted(const struct scan *s, const struct token *token)
 {
 	size_t length = token->end - token->at;
-	autofree char *text = str_ndup(s->lexer.text + token->at, length > 40 ? 40 : length);
+	autofree char *text = str_ndup(s->lexer.text + token->at, length > SHOWN_MAX ? SHOWN_MAX : length);
+	bool is_plain = *text == '"' && length <= SHOWN_MAX;
 
-	if (length > 40)
-		memset(text + 37, '.', 3);
-	text[str_utf8_span(text)] = '\0';
-	return *text == '"' ? str_dup(text) : str_quote(text);
+	text[str_utf8_span(text)] = '\0'; /* nothing is cut in the middle */
+	for (char *p = text; *p; p++)
+		is_plain = is_plain && (unsigned char)*p >= ' ' && *p != 0x7f;
+	return is_plain ? str_dup(text) : str_quote(text);
 }
 
 static const char *token_dup(struct scan *s, const struct token *token)

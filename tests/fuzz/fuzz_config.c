@@ -28,7 +28,7 @@ static bool outcome(int rc, struct vmf_error *err, const char *place)
 {
 	need((rc < 0) == (err->code != 0), "result and error differ");
 	for (const char *line = err->message; line && place; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL)
-		need(str_starts(line, place), "a message without a place");
+		need(str_starts(line, place), err->message);
 	error_clear(err);
 	return rc == 0;
 }
