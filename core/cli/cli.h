@@ -158,6 +158,10 @@ int verb_edit(struct cli_call *, struct vmf_error *); /* edit.c */
 int verb_config(struct cli_call *, struct vmf_error *); /* settings.c */
 int verb_newimg(struct cli_call *, struct vmf_error *); /* disks.c */
 int verb_drives(struct cli_call *, struct vmf_error *);
+int verb_snapshot(struct cli_call *, struct vmf_error *); /* snapshots.c */
+int verb_snapshots(struct cli_call *, struct vmf_error *);
+int verb_rollback(struct cli_call *, struct vmf_error *);
+int verb_clone(struct cli_call *, struct vmf_error *);
 int verb_start(struct cli_call *, struct vmf_error *); /* power.c */
 int verb_stop(struct cli_call *, struct vmf_error *);
 int verb_kill(struct cli_call *, struct vmf_error *);

@@ -58,6 +58,15 @@ static const struct cli_option console_options[] = {
 static const struct cli_option monitor_options[] = {
 	{"--escape", "KEY", "the key that leaves, as in ^]; none: no key does", NULL},
 };
+static const struct cli_option snapshot_options[] = {{"--delete", "NAME", "remove that one", NULL}};
+static const struct cli_option rollback_options[] = {
+	{"--later-too", NULL, "also where the store must drop later snapshots for it", NULL},
+};
+static const struct cli_option clone_options[] = {
+	{"--from", "VM[@SNAPSHOT]", "the VM to be cloned, as it is or as it was", NULL},
+	{"--copy", NULL, "full copies of its disks", NULL},
+	{"--cow", NULL, "copy-on-write or nothing", NULL},
+};
 static const struct cli_option list_options[] = {
 	{"--columns", "LIST", "of name,state,class,cpus,memory,nics,host,owner,pid,since,description,uuid,detail,disks", NULL},
 	{"--running", NULL, "only those that are neither off nor saved", NULL},
@@ -88,6 +97,13 @@ const struct cli_verb cli_verbs[] = {
 	{"newimg", "newimage", ARGS_OPTIONAL, "[SIZE]", "make its next disk", NO_OPTIONS, VERB_MAY_MISS | VERB_SIZE,
 		verb_newimg},
 	{"drives", NULL, ARGS_NONE, "", "the volumes that it uses", NO_OPTIONS, 0, verb_drives},
+	{"snapshot", NULL, ARGS_OPTIONAL, "[NAME] [--delete NAME]", "keep the state of all its disks under a name",
+		OPTIONS(snapshot_options), 0, verb_snapshot},
+	{"snapshots", NULL, ARGS_NONE, "", "its snapshots", NO_OPTIONS, 0, verb_snapshots},
+	{"rollback", NULL, ARGS_ONE, "NAME [--later-too]", "put all its disks back to a snapshot; what came after is lost",
+		OPTIONS(rollback_options), 0, verb_rollback},
+	{"clone", NULL, ARGS_NONE, "--from VM[@SNAPSHOT] [--copy] [--cow]", "make it: another VM's settings and disks",
+		OPTIONS(clone_options), VERB_MAY_MISS, verb_clone},
 	{"start", "exec", ARGS_QEMU, "[QEMU-ARG...] [--]", "start it; _ stands for the configured arguments",
 		OPTIONS(start_options), 0, verb_start},
 	{"stop", "quit", ARGS_NONE, "", "end it at once", NO_OPTIONS, VERB_TRACE, verb_stop},

@@ -178,7 +178,7 @@ static void decode(struct parse *parse, struct scan *scan, int line)
 	cfg_t *cfg;
 	FILE *fp;
 
-	if (!scan->used.n_options && !scan->used.n_sections)
+	if (scan->gave_up || (!scan->used.n_options && !scan->used.n_sections))
 		return;
 	cfg = cfg_init(declare(parse->arena, &scan->used), CFGF_NONE);
 	fp = fmemopen(scan->lexer.clean, scan->lexer.length, "r");

@@ -232,6 +232,8 @@ recover:
 		advance(s);
 	if (s->token.kind == TOKEN_CLOSE)
 		advance(s);
+	else
+		s->lexer.bad_line = s->token.line; /* where the list took the next option's name for an item */
 	return -1;
 }
 
@@ -559,14 +561,14 @@ static void statements(struct scan *s, struct level *level)
 			return;
 		}
 		if (s->token.kind == TOKEN_CLOSE) {
-			size_t brace = s->token.at;
+			struct token brace = s->token;
 
 			advance(s);
 			if (level->depth)
 				return;
-			lex_complain(&s->lexer, s->lexer.line,
+			lex_complain(&s->lexer, brace.line,
 				"there is no section that this } could end, remove it");
-			lex_blank(&s->lexer, brace, brace + 1);
+			lex_blank(&s->lexer, brace.at, brace.end);
 			continue;
 		}
 		statement(s, level);
@@ -579,6 +581,7 @@ void scan_text(struct scan *s, const struct conf_schema *schema, const char *tex
 
 	s->lexer.text = text;
 	s->lexer.length = length;
+	s->lexer.bad_line = -1;
 	s->lexer.pos = strncmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0; /* an editor's mark of UTF-8 */
 	s->lexer.clean = arena_alloc(s->arena, length + 1);
 	memcpy(s->lexer.clean, text, length);

@@ -19,20 +19,18 @@ static int split(char *key, const char **words)
 			return -1;
 		if (*p == '"') {
 			end = strchr(++p, '"');
-			if (!end)
+			if (!end || end == p)
 				return -1;
 			*end++ = '\0';
 		} else {
 			end = p + strcspn(p, ".\"");
 		}
-		if (*end && *end != '.')
+		if (end == p || (*end && *end != '.'))
 			return -1;
 		words[n++] = p;
 		if (!*end)
-			return **words ? n : -1;
+			return n;
 		*end = '\0';
-		if (!*p)
-			return -1;
 		p = end;
 	}
 }

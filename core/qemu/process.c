@@ -194,7 +194,7 @@ static pid_t clone_child(struct child *c)
 static int explain(const struct qemu_spawn *spawn, const struct failure *f, struct vmf_error *err)
 {
 	if (f->step == STEP_EXEC && (f->errnum == ENOENT || f->errnum == ENOTDIR))
-		return vmf_fail(err, VMF_E_MISSING, 0, "`vmf doctor` says which package has it",
+		return vmf_fail(err, VMF_E_MISSING, 0, "install QEMU, or set qemu = to where it is",
 			"no program %s", spawn->program);
 	if (f->step == STEP_EXEC)
 		return vmf_fail(err, error_code_of(f->errnum, VMF_E_FAILED), f->errnum, NULL, "cannot run %s",

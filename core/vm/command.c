@@ -307,7 +307,7 @@ static int add_disks(struct vm *vm, struct start *s, struct vmf_error *err)
 /* The drive is always there, so that a medium can be put in while the guest runs. */
 static int add_cdrom(struct vm *vm, struct start *s, struct vmf_error *err)
 {
-	const char *path = conf_string(vm->root, "cdrom");
+	const char *path = vm_cdrom(vm->root);
 	json_t *device = json_pack("{s:s, s:s, s:s}", "driver", "ide-cd", "id", "cdrom", "bus", "ide.1");
 
 	if (path) {

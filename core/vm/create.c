@@ -156,7 +156,8 @@ char *vm_edit_text(struct vm *vm, const char *text, const struct strv *settings,
 			return NULL;
 		}
 		*value++ = '\0';
-		edited = conf_edit_text(&vm_schema, vm->file, now, key, *value ? value : NULL, err);
+		edited = conf_edit_text(&vm_schema, vm->file, now, key,
+			!*value ? NULL : str_equal(value, "\"\"") ? "" : value, err);
 		free(now);
 		if (!edited)
 			return NULL;
@@ -211,12 +212,7 @@ static char *new_definition(struct vm *vm, const struct vm_create_options *optio
 	return str_dup(text);
 }
 
-/*
- * The text of a new definition as the first step of PLAN. The VM takes on what the text says, so that the steps
- * that follow make disks for the VM that it is going to be.
- */
-static int plan_definition(struct vm *vm, struct plan *plan, const struct vm_create_options *options,
-	struct vmf_error *err)
+int plan_definition(struct vm *vm, struct plan *plan, const struct vm_create_options *options, struct vmf_error *err)
 {
 	autofree char *text = NULL;
 	struct conf *conf;

@@ -71,42 +71,57 @@ static void read_ended(int dir_fd, struct vm_state *state)
 	snprintf(state->detail, sizeof(state->detail), "QEMU died; `vmf NAME log` has its last words");
 }
 
+static void say_interrupted(struct vm_state *state)
+{
+	say(state, VM_INTERRUPTED, "interrupted");
+	snprintf(state->detail, sizeof(state->detail), "a vmf died at work; the next command tidies up");
+}
+
+static void say_busy(struct vm_state *state, const char *word)
+{
+	say(state, VM_STARTING, word);
+	snprintf(state->detail, sizeof(state->detail), "another vmf is at work on it");
+}
+
 /* HAS_LOCK: whoever holds LOCK_OP is the caller. */
 static void read_state(struct ctx *ctx, const char *name, bool has_lock, struct vm_state *state)
 {
 	autofree char *run = str_printf("%s/%s", ctx->paths.run, name);
 	autofree char *lasting = plan_journal_path(ctx, name, true);
-	autofree char *saved = str_printf("%s/saved/%s", ctx->paths.lib, name);
 	autoclose int dir_fd = open(run, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	autoclose int fd = dir_fd < 0 ? -1 : openat(dir_fd, "lock", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	int journal = 0, busy = 0;
+	enum journal_state journal = JOURNAL_NONE;
+	bool is_busy = false;
 
 	memset(state, 0, sizeof(*state));
 	say(state, VM_OFF, "off");
 	if (fd >= 0) {
 		autofree char *path = plan_journal_path(ctx, name, false);
 
-		busy = !has_lock && lock_is_held(fd, LOCK_OP) > 0;
+		is_busy = !has_lock && lock_is_held(fd, LOCK_OP) > 0;
 		journal = plan_journal_state(path);
 		if (lock_is_held(fd, LOCK_LIFE) > 0) {
 			read_alive(dir_fd, state);
-			if (journal == 2 || str_equal(state->status, "hung"))
-				return;
-			/* a start that has not committed: still at it, or killed */
-			say(state, busy ? VM_STARTING : VM_INTERRUPTED, busy ? "starting" : "interrupted");
+			if (journal == JOURNAL_OPEN && is_busy)
+				say_busy(state, "starting");
+			else if (!is_busy && !str_equal(state->status, "hung") &&
+				 (journal == JOURNAL_OPEN || file_exists(lasting)))
+				say_interrupted(state);
 			return;
 		}
 	}
-	if (busy) {
-		say(state, VM_STARTING, journal == 2 ? "stopping" : "busy");
-		snprintf(state->detail, sizeof(state->detail), "another vmf is at work on it");
-	} else if (journal == 2) {
+	if (is_busy)
+		say_busy(state, journal >= JOURNAL_STARTED ? "stopping" : "busy");
+	else if (journal == JOURNAL_STARTED)
 		read_ended(dir_fd, state);
-	} else if (journal == 1 || file_exists(lasting)) {
-		say(state, VM_INTERRUPTED, "interrupted");
-		snprintf(state->detail, sizeof(state->detail), "a vmf died at work; the next command tidies up");
-	} else if (file_exists(saved)) {
-		say(state, VM_SAVED, "saved");
+	else if (journal != JOURNAL_NONE || file_exists(lasting))
+		say_interrupted(state);
+	else {
+		autofree char *saved = str_printf("%s/saved/%s", ctx->paths.lib, name);
+
+		if (file_exists(saved))
+			say(state, VM_SAVED, "saved");
+		state->has_litter = dir_fd >= 0 && !has_lock;
 	}
 }
 
@@ -296,17 +311,26 @@ void vm_unlock(struct vm *vm)
 
 int vm_tidy(struct vm *vm, struct vmf_error *err)
 {
+	struct vmf_error mine = VMF_ERROR_INIT;
 	struct vm_state state;
 
 	if (vm->ctx->dry_run)
 		return 0;
 	vm_state_of(vm, &state);
-	if (state.phase != VM_INTERRUPTED)
+	if (state.phase != VM_INTERRUPTED && !state.has_litter)
 		return 0;
-	if (vm_lock(vm, err) < 0)
+	if (vm_lock(vm, &mine) == 0) {
+		vm_unlock(vm);
+		return state.phase == VM_INTERRUPTED ? vm_reload(vm, err) : 0;
+	}
+	/* somebody who may only look */
+	if (mine.code != VMF_E_PERMISSION) {
+		error_move(err, &mine);
 		return -1;
-	vm_unlock(vm);
-	return vm_reload(vm, err);
+	}
+	log_debug("vm \"%s\": %s", vm->name, mine.message);
+	error_clear(&mine);
+	return 0;
 }
 
 void vm_tidy_ended(struct vm *vm)

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: ISC
 # What happens to QEMU behind vmf's back, and what vmf says of it: crashed, hung, io-error, off; a broken image.
 
-. "${top_srcdir:-.}/tests/lib.sh"
+. "${top_srcdir:-.}/tests/lib.sh" || exit 1
 need_guest
 
 qemu_pid()
@@ -91,6 +91,7 @@ if [ $has_small = yes ]; then
 	result $? "the guest's writing succeeds in the end"
 	ok "its data are whole" guest full 'disk-check vda' 60
 	ok "stop and destroy" "$VMF" full stop destroy --yes
+	umount "$scratch/small"
 else
 	skip "io-error of a full disk" "not possible here: tmpfs cannot be mounted"
 fi
@@ -98,7 +99,7 @@ fi
 # ---- a broken image ---------------------------------------------------------------------------------
 
 ok "a VM with a disk" "$VMF" bad create newimg 16M
-image=$("$VMF" bad drives | tail -n 1)
+image=$("$VMF" bad drives --json | jq -r ".drives[0].path")
 [ -f "$image" ]
 result $? "drives prints its path"
 dd if=/dev/zero of="$image" bs=4096 count=1 conv=notrunc 2>/dev/null
