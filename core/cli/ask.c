@@ -8,14 +8,10 @@
 
 #include "base/proc.h"
 #include "cli/cli.h"
+#include "cli/talk.h"
 
 #define ANSWER_MS 60000
 #define HOLD_MS 30 /* QEMU lets so much time pass after a key goes down, and after it goes up */
-
-static int need_unlocked_alive(struct vm *vm, struct vmf_error *err)
-{
-	return vm_need_unlocked(vm, err) < 0 ? -1 : vm_need_alive(vm, NULL, err);
-}
 
 /* ---- send --------------------------------------------------------------------------------- */
 
@@ -38,22 +34,22 @@ int verb_send(struct cli_call *call, struct vmf_error *err)
 
 	if (out_dry(call, "send to QEMU's monitor: %s", line))
 		return 0;
-	if (need_unlocked_alive(vm, err) < 0 || vm_qmp(vm, time_now_ms() + ANSWER_MS, err) < 0)
+	if (talk_qmp(vm, true, err) < 0)
 		return -1;
 	if (qmp_hmp(vm->qmp, line, &answer, time_now_ms() + ANSWER_MS, err) < 0)
 		return vmf_context(err, "vm \"%s\"", vm->name);
-	n = strlen(answer);
-	if (is_complaint(answer)) {
-		while (n && answer[n - 1] == '\n')
-			answer[--n] = '\0';
+	text = out_clean(answer);
+	n = strlen(text);
+	if (is_complaint(text)) {
+		while (n && text[n - 1] == '\n')
+			text[--n] = '\0';
 		return vmf_fail(err, VMF_E_FAILED, 0, "`send help` lists what QEMU knows",
-			"vm \"%s\": QEMU: %s", vm->name, answer);
+			"vm \"%s\": QEMU: %s", vm->name, text);
 	}
 	if (call->ctx->json) {
 		out_result(call, json_pack("{s:o}", "answer", out_string(answer)), NULL);
 	} else {
-		text = out_clean(answer);
-		printf("%s%s", text, n && answer[n - 1] != '\n' ? "\n" : "");
+		printf("%s%s", text, n && text[n - 1] != '\n' ? "\n" : "");
 	}
 	return 0;
 }
@@ -99,7 +95,7 @@ int verb_qmp(struct cli_call *call, struct vmf_error *err)
 		return -1;
 	if (out_dry(call, "send to QMP: %s", line))
 		return 0;
-	if (need_unlocked_alive(vm, err) < 0 || vm_qmp(vm, time_now_ms() + ANSWER_MS, err) < 0)
+	if (talk_qmp(vm, true, err) < 0)
 		return -1;
 	if (qmp_raw(vm->qmp, line, &answer, time_now_ms() + ANSWER_MS, err) < 0)
 		return vmf_context(err, "vm \"%s\"", vm->name);
@@ -107,8 +103,9 @@ int verb_qmp(struct cli_call *call, struct vmf_error *err)
 	error = json_object_get(json, "error");
 	if (error) {
 		const char *words = json_string_value(json_object_get(error, "desc"));
+		autofree char *clean = out_clean(words ? words : answer);
 
-		vmf_fail(err, VMF_E_FAILED, 0, NULL, "vm \"%s\": QEMU: %s", vm->name, words ? words : answer);
+		vmf_fail(err, VMF_E_FAILED, 0, NULL, "vm \"%s\": QEMU: %s", vm->name, clean);
 	}
 	if (!error || !call->ctx->json) /* the error is said as JSON anyway */
 		print_answer(call, json);
@@ -255,7 +252,7 @@ static int press_all(struct vm *vm, json_t *presses, struct vmf_error *err)
 	json_t *press;
 	size_t i;
 
-	if (vm_qmp(vm, time_now_ms() + ANSWER_MS, err) < 0 || check_keys(vm, presses, err) < 0 ||
+	if (check_keys(vm, presses, err) < 0 ||
 		qmp_status(vm->qmp, &status, time_now_ms() + ANSWER_MS, err) < 0)
 		return -1;
 	/* QEMU drops what is pressed while the guest stands still */
@@ -274,7 +271,7 @@ int verb_sendkey(struct cli_call *call, struct vmf_error *err)
 	int rc = parse_keys(keys, presses, err);
 
 	if (rc == 0 && !out_dry(call, "press %s", keys)) {
-		rc = need_unlocked_alive(vm, err);
+		rc = talk_qmp(vm, true, err);
 		if (rc == 0 && press_all(vm, presses, err) < 0)
 			rc = vmf_context(err, "vm \"%s\"", vm->name);
 		if (rc == 0)

@@ -17,6 +17,7 @@
 #include "base/file.h"
 #include "base/proc.h"
 #include "cli/cli.h"
+#include "cli/talk.h"
 
 #define ANSWER_MS 60000
 #define PICTURE_MAX (1u << 28)
@@ -89,8 +90,7 @@ static int dump(struct vm *vm, int fd, const char *format, struct vmf_error *err
 	json_int_t set, number;
 	int rc;
 
-	if (vm_qmp(vm, time_now_ms() + ANSWER_MS, err) < 0 ||
-		qmp_command_fd(vm->qmp, "add-fd", NULL, fd, &answer, time_now_ms() + ANSWER_MS, err) < 0)
+	if (qmp_command_fd(vm->qmp, "add-fd", NULL, fd, &answer, time_now_ms() + ANSWER_MS, err) < 0)
 		return -1;
 	set = json_integer_value(json_object_get(answer, "fdset-id"));
 	number = json_integer_value(json_object_get(answer, "fd"));
@@ -103,6 +103,11 @@ static int dump(struct vm *vm, int fd, const char *format, struct vmf_error *err
 	qmp_command(vm->qmp, "remove-fd", json_pack("{s:I}", "fdset-id", set), NULL,
 		time_now_ms() + ANSWER_MS, &ignored);
 	error_clear(&ignored);
+	if (rc < 0 && err->message && strstr(err->message, "There is no console")) {
+		error_clear(err);
+		vmf_fail(err, VMF_E_UNSUPPORTED, 0, "`set vga=std` gives it one at its next start",
+			"it has no graphics card");
+	}
 	return rc;
 }
 
@@ -131,7 +136,7 @@ int verb_screenshot(struct cli_call *call, struct vmf_error *err)
 		return -1;
 	if (out_dry(call, "write what its screen shows to %s", file))
 		return 0;
-	if (vm_need_alive(vm, NULL, err) < 0)
+	if (talk_qmp(vm, false, err) < 0)
 		return -1;
 	data = take_picture(vm, format, &length, err);
 	if (!data)

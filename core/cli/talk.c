@@ -38,6 +38,25 @@ struct line {
 	off_t lock_byte;     /* of run/NAME/clients; a console's is its port's number */
 };
 
+/* ---- who can be talked with --------------------------------------------------------------- */
+
+int talk_need(struct vm *vm, bool to_change, struct vmf_error *err)
+{
+	struct vm_state state;
+
+	if ((to_change && vm_need_unlocked(vm, err) < 0) || vm_need_alive(vm, &state, err) < 0)
+		return -1;
+	if (str_equal(state.status, "hung"))
+		return vmf_fail(err, VMF_E_TIMEOUT, 0, "SIGCONT lets it go on; `kill` ends it at once",
+			"vm \"%s\" hangs: %s", vm->name, state.detail);
+	return 0;
+}
+
+int talk_qmp(struct vm *vm, bool to_change, struct vmf_error *err)
+{
+	return talk_need(vm, to_change, err) < 0 ? -1 : vm_qmp(vm, time_now_ms() + ANSWER_MS, err);
+}
+
 /* ---- who is connected --------------------------------------------------------------------- */
 
 static int claim(struct vm *vm, const struct line *line, int *claim_fd, struct vmf_error *err)
@@ -207,18 +226,6 @@ static void say_end(struct vm *vm, const struct stream_options *o, int how)
 	}
 }
 
-static int need(struct vm *vm, struct vmf_error *err)
-{
-	struct vm_state state;
-
-	if (vm_need_unlocked(vm, err) < 0 || vm_need_alive(vm, &state, err) < 0)
-		return -1;
-	if (str_equal(state.status, "hung"))
-		return vmf_fail(err, VMF_E_TIMEOUT, 0, "SIGCONT lets it go on; `kill` ends it at once",
-			"vm \"%s\" hangs: %s", vm->name, state.detail);
-	return 0;
-}
-
 /* Where the log was when this QEMU was started; 0: not known. */
 static off_t run_begins(struct vm *vm, const struct line *line)
 {
@@ -267,7 +274,7 @@ static int talk(struct cli_call *call, const struct line *line, struct stream_op
 
 	if (out_dry(call, "connect to the %s: %s/%s", line->name, vm->run_dir, line->socket))
 		return 0;
-	if (need(vm, err) < 0)
+	if (talk_need(vm, true, err) < 0)
 		return -1;
 	if (claim(vm, line, &claim_fd, err) < 0 || (fd = connect_line(vm, line, err)) < 0 ||
 		(history && add_history(vm, line, fd, history, &first, &o->first_old, err) < 0))

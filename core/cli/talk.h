@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* What the talking verbs (talk.c, stream.c) are made of: terminals' control sequences, and what a guest said before. */
+/* What the talking verbs are made of: who is there, terminals' control sequences, and what a guest said before. */
 #ifndef VMF_CLI_TALK_H
 #define VMF_CLI_TALK_H
 
@@ -7,7 +7,14 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#include "base/str.h"
+#include "vm/vm.h"
+
+/* ---- who can be talked with (talk.c) ------------------------------------------------------ */
+
+/* Fails unless the VM is alive, does not hang as far as can be seen, and may be changed by us if that is meant. */
+int talk_need(struct vm *vm, bool to_change, struct vmf_error *err);
+/* The same, and a connection to its QMP: vm->qmp. */
+int talk_qmp(struct vm *vm, bool to_change, struct vmf_error *err);
 
 /* ---- control sequences (escape.c) --------------------------------------------------------- */
 
