@@ -237,6 +237,23 @@ static int check_chain(int argc, char **argv, int i, struct vmf_error *err)
 	return 0;
 }
 
+/* A VM whose definition has mistakes, if VERB is there to mend them or has to do with what runs; else NULL. */
+static struct vm *load_broken(struct ctx *ctx, const char *name, const struct cli_verb *verb, struct vmf_error *err)
+{
+	struct vm_state state;
+	struct vm *vm;
+
+	vm_state_read(ctx, name, &state);
+	if (err->code != VMF_E_CONFIG || !((verb->flags & VERB_BROKEN) || (verb->flags & VERB_LIVE && state.phase != VM_OFF)))
+		return NULL;
+	vm = vm_load_broken(ctx, name, NULL);
+	if (vm && !(verb->flags & VERB_BROKEN))
+		log_warn("%s", err->message);
+	if (vm)
+		error_clear(err);
+	return vm;
+}
+
 /* The VM as VERB wants it: defined, unless the verb can do without; *vm is kept from verb to verb. */
 static int load_for(struct ctx *ctx, const char *name, const struct cli_verb *verb, struct vm **vm,
 	struct vmf_error *err)
@@ -249,17 +266,14 @@ static int load_for(struct ctx *ctx, const char *name, const struct cli_verb *ve
 		if (*vm && vm_tidy(*vm, err) < 0)
 			return -1;
 	}
-	if (!*vm && err->code == VMF_E_CONFIG && (verb->flags & VERB_BROKEN)) {
-		*vm = vm_load_broken(ctx, name, NULL);
-		if (*vm)
-			error_clear(err);
-	}
+	if (!*vm)
+		*vm = load_broken(ctx, name, verb, err);
 	if (!*vm)
 		return -1;
 	if ((*vm)->is_defined || (verb->flags & VERB_MAY_MISS))
 		return 0;
 	vm_state_read(ctx, name, &state);
-	if ((verb->flags & VERB_TRACE) && state.phase != VM_OFF)
+	if ((verb->flags & (VERB_TRACE | VERB_LIVE)) && state.phase != VM_OFF)
 		return 0;
 	vm_free(*vm);
 	*vm = vm_load(ctx, name, false, err);

@@ -46,6 +46,7 @@ struct cli_verb {
 #define VERB_SIZE 0x2u     /* its optional word is a size with a unit: a bare number is a wait */
 #define VERB_TRACE 0x4u    /* also for a VM whose definition is gone, while something of it is left */
 #define VERB_BROKEN 0x8u   /* also for a VM whose definition cannot be read */
+#define VERB_LIVE 0x10u    /* for what runs, whatever has become of its definition */
 
 /* What `status` answers with; 0: it runs. Errors have the codes of enum vmf_code. */
 enum cli_status { STATUS_OFF = 20, STATUS_PAUSED, STATUS_SAVED, STATUS_CRASHED, STATUS_HUNG, STATUS_HALTED, STATUS_BUSY };

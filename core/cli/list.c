@@ -132,8 +132,8 @@ static void take_answer(struct list *list, struct row *row, const char *word, in
 	} else if (answered == 0) {
 		snprintf(row->state.status, sizeof(row->state.status), "hung");
 		snprintf(row->state.detail, sizeof(row->state.detail), "QEMU (pid %d) does not answer", (int)row->state.pid);
-	} else if (!str_equal(word, row->state.status)) {
-		snprintf(row->state.status, sizeof(row->state.status), "%s", word);
+	} else if (!str_equal(vm_status_word(word), row->state.status)) {
+		snprintf(row->state.status, sizeof(row->state.status), "%s", vm_status_word(word));
 		row->state.detail[0] = '\0';
 	}
 }

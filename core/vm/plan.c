@@ -156,9 +156,11 @@ static int link_also(const struct ctx *ctx, const char *name, const char *also, 
 
 	if (symlink(name, path) == 0)
 		return 0;
-	if (errno == EEXIST && file_exists(path))
-		return vmf_fail(err, VMF_E_BUSY, 0, "look at it first: `vmf NAME status`",
-			"vm \"%s\" has unfinished work of its own", also);
+	if (errno == EEXIST && file_exists(path)) {
+		autofree char *hint = str_printf("`vmf %s status` finishes that", also);
+
+		return vmf_fail(err, VMF_E_BUSY, 0, hint, "vm \"%s\" has unfinished work of its own", also);
+	}
 	/* a link that leads nowhere: its operation has ended */
 	if (errno == EEXIST && unlink(path) == 0 && symlink(name, path) == 0)
 		return 0;

@@ -348,7 +348,7 @@ static int end_qemu(struct vm *vm, json_t *args, struct vmf_error *err)
 
 const struct step step_spawn = {"qemu", spawn, end_qemu};
 
-/* What QEMU's words mean for the person, where we know. */
+/* What QEMU's words mean for the person, if we know; else NULL. */
 static const char *hint_for(const char *words)
 {
 	static const struct {
@@ -370,19 +370,23 @@ static const char *hint_for(const char *words)
 	for (size_t i = 0; i < VMF_COUNT(known); i++)
 		if (strstr(words, known[i].text))
 			return known[i].hint;
-	return "`vmf NAME log` has all of QEMU's words";
+	return NULL;
 }
 
 static int say_why(struct vm *vm, struct start *s, struct vmf_error *err)
 {
 	autofree char *path = vm_lib_path(vm, "log", ".log");
 	autofree char *words = NULL;
+	autofree char *hint = NULL;
 
 	if (s->pidfd < 0 || !proc_wait_end(s->pidfd, time_now_ms() + 100))
 		return vmf_context(err, "QEMU");
 	words = qemu_log_tail(path, s->log_offset, 2000);
+	hint = str_dup(hint_for(words));
+	if (!hint)
+		hint = str_printf("`vmf %s log` has all of QEMU's words", vm->name);
 	error_clear(err);
-	return vmf_fail(err, VMF_E_FAILED, 0, hint_for(words), "QEMU ended: %s", *words ? words : "without a word");
+	return vmf_fail(err, VMF_E_FAILED, 0, hint, "QEMU ended: %s", *words ? words : "without a word");
 }
 
 static int wait_incoming(struct vm *vm, struct start *s, struct vmf_error *err)

@@ -35,6 +35,11 @@ static void say(struct vm_state *state, enum vm_phase phase, const char *word)
 	snprintf(state->status, sizeof(state->status), "%s", word);
 }
 
+const char *vm_status_word(const char *word)
+{
+	return str_equal(word, "prelaunch") ? "paused" : word;
+}
+
 static void read_alive(int dir_fd, struct vm_state *state)
 {
 	autofree char *pid = file_read_at(dir_fd, "pid", 64, NULL);
@@ -47,7 +52,7 @@ static void read_alive(int dir_fd, struct vm_state *state)
 		state->since = st.st_mtime;
 	say(state, VM_ALIVE, "running");
 	if (qmp_last_state(dir_fd, "events", &last) == 0 && last.status[0]) {
-		say(state, VM_ALIVE, last.status);
+		say(state, VM_ALIVE, vm_status_word(last.status));
 		snprintf(state->detail, sizeof(state->detail), "%s", last.detail);
 	}
 	process = state->pid ? proc_state(state->pid) : 0;
@@ -68,7 +73,7 @@ static void read_ended(int dir_fd, struct vm_state *state)
 		return;
 	}
 	say(state, VM_CRASHED, "crashed");
-	snprintf(state->detail, sizeof(state->detail), "QEMU died; `vmf NAME log` has its last words");
+	snprintf(state->detail, sizeof(state->detail), "QEMU died");
 }
 
 static void say_interrupted(struct vm_state *state)
@@ -144,8 +149,8 @@ void vm_state_ask(struct vm *vm, struct vm_state *state, int64_t deadline_ms)
 	if (state->phase != VM_ALIVE || str_equal(state->status, "hung"))
 		return;
 	if (vm_qmp(vm, deadline_ms, &err) == 0 && qmp_status(vm->qmp, &word, deadline_ms, &err) == 0) {
-		if (!str_equal(word, state->status)) {
-			say(state, VM_ALIVE, word);
+		if (!str_equal(vm_status_word(word), state->status)) {
+			say(state, VM_ALIVE, vm_status_word(word));
 			if (!str_equal(word, "io-error"))
 				state->detail[0] = '\0';
 		}
@@ -163,6 +168,7 @@ void vm_state_ask(struct vm *vm, struct vm_state *state, int64_t deadline_ms)
 
 int vm_need_alive(struct vm *vm, struct vm_state *state, struct vmf_error *err)
 {
+	autofree char *hint = NULL;
 	struct vm_state mine;
 
 	if (!state)
@@ -170,8 +176,9 @@ int vm_need_alive(struct vm *vm, struct vm_state *state, struct vmf_error *err)
 	vm_state_of(vm, state);
 	if (state->phase == VM_ALIVE)
 		return 0;
-	return vmf_fail(err, VMF_E_STATE, 0, state->phase == VM_CRASHED ? "`vmf NAME log` says why" : "`start` it first",
-		"vm \"%s\" is not running, it is %s", vm->name, state->status);
+	hint = str_printf(state->phase == VM_CRASHED ? "`vmf %s log` has QEMU's last words" : "`vmf %s start` starts it",
+		vm->name);
+	return vmf_fail(err, VMF_E_STATE, 0, hint, "vm \"%s\" is not running, it is %s", vm->name, state->status);
 }
 
 int vm_need_off(struct vm *vm, struct vmf_error *err)
@@ -188,12 +195,13 @@ int vm_need_off(struct vm *vm, struct vmf_error *err)
 int vm_need_unlocked(struct vm *vm, struct vmf_error *err)
 {
 	const struct conf_value *v;
+	autofree char *hint = NULL;
 
 	if (!conf_number(vm->root, "locked"))
 		return 0;
 	v = conf_get(vm->root, "locked");
-	return vmf_fail(err, VMF_E_PERMISSION, 0, "`vmf NAME unlock` allows changes again",
-		"vm \"%s\" is locked (%s)", vm->name, conf_where(v->file, v->line));
+	hint = str_printf("`vmf %s unlock` allows changes again", vm->name);
+	return vmf_fail(err, VMF_E_PERMISSION, 0, hint, "vm \"%s\" is locked (%s)", vm->name, conf_where(v->file, v->line));
 }
 
 /* ---- the run folder and its lock ---------------------------------------------------------- */

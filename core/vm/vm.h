@@ -189,6 +189,8 @@ struct vm_state {
 	bool has_litter;   /* VM_OFF, VM_SAVED: a vmf that was killed early has left an empty run folder */
 };
 
+/* QEMU's word for its state, as people say it: one that was started paused is "prelaunch" to QEMU. */
+const char *vm_status_word(const char *word);
 /* What is true now, without asking QEMU: the lock, the run folder, the event log, /proc. */
 void vm_state_read(struct ctx *ctx, const char *name, struct vm_state *state);
 /* The same for a VM that we may hold the lock of ourselves. */
