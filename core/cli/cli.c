@@ -259,7 +259,9 @@ static int load_for(struct ctx *ctx, const char *name, const struct cli_verb *ve
 	struct vmf_error *err)
 {
 	struct vm_state state;
+	autofree char *kept = str_dup(name); /* it may be the VM's own */
 
+	name = kept;
 	if (!*vm) {
 		*vm = vm_load(ctx, name, true, err);
 		/* what a killed vmf has left is put right before anything else, also of a VM that is not defined */
