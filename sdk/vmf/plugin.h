@@ -27,6 +27,10 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+
+/* With clang and _FORTIFY_SOURCE glibc makes printf a macro, which would get hold of host->printf(). Plugins print nothing. */
+#undef printf
 
 #ifdef __cplusplus
 extern "C" {

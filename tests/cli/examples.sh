@@ -15,10 +15,12 @@ run qemu-img create -f qcow2 "$VMF_IMAGES/server-web0-root.qcow2" 8G
 run qemu-img create -f raw "$VMF_IMAGES/server-web0-data.raw" 16M
 
 "$VMF" list --names >"$scratch/names"
-plan $((6 * $(wc -l <"$scratch/names") + 3))
+plan $((6 * $(wc -l <"$scratch/names") + 5))
 basename -s .conf -a "$top_srcdir"/conf/vms/*.conf | diff "$scratch/names" - >"$out"
 result $? "all example VMs are listed"
 
+fails "a chain about one that is not there says so" 4 "$VMF" nobody config status
+says "by its name" 'no vm "nobody"'
 while read -r vm; do
 	ok "$vm: its settings are shown" "$VMF" "$vm" config --origin
 	says "$vm: from its own file" "vms/$vm.conf:[0-9]"
