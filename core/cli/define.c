@@ -133,27 +133,29 @@ int verb_cdrom(struct cli_call *call, struct vmf_error *err)
 }
 
 /* Would there be a medium if the definition said nothing about it? */
-static bool class_has_medium(struct vm *vm, bool *has, struct vmf_error *err)
+static int class_has_medium(struct vm *vm, bool *has, struct vmf_error *err)
 {
 	autofree char *text = file_read(vm->file, 4 << 20, NULL, err);
 	autofree char *without = NULL;
 	struct strv settings = STRV_INIT;
-	struct conf *conf;
+	struct vm *trial;
 
 	strv_add(&settings, "cdrom=");
 	without = text ? vm_edit_text(vm, text, &settings, err) : NULL;
 	strv_free(&settings);
-	conf = without ? vm_try(vm, without, err) : NULL;
-	*has = conf && vm_cdrom(conf_root(conf));
-	conf_free(conf);
-	return conf != NULL;
+	trial = without ? vm_try(vm, without, err) : NULL;
+	if (!trial)
+		return -1;
+	*has = vm_cdrom(trial->root) != NULL;
+	vm_free(trial);
+	return 0;
 }
 
 int verb_eject(struct cli_call *call, struct vmf_error *err)
 {
 	bool hide;
 
-	if (!class_has_medium(call->vm, &hide, err))
+	if (class_has_medium(call->vm, &hide, err) < 0)
 		return -1;
 	return set_one(call, "cdrom", hide ? "\"\"" : "", "its CD drive is empty", err);
 }

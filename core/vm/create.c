@@ -212,12 +212,12 @@ static char *read_template(struct vm *vm, const char *file, struct vmf_error *er
 	return result;
 }
 
-static char *new_definition(struct vm *vm, const struct vm_create_options *options, char uuid[37],
-	struct vmf_error *err)
+static char *new_definition(struct vm *vm, const struct vm_create_options *options, struct vmf_error *err)
 {
 	autofree char *base = NULL;
 	autofree char *text = NULL;
 	autostrbuf struct strbuf head = STRBUF_INIT;
+	char uuid[37];
 	uuid_t fresh;
 
 	uuid_generate(fresh);
@@ -281,27 +281,13 @@ static int check_names(const struct conf_section *root, struct vmf_error *err)
 int plan_definition(struct vm *vm, struct plan *plan, const struct vm_create_options *options, struct vmf_error *err)
 {
 	autofree char *text = NULL;
-	struct conf *conf;
-	char uuid[37];
-	const char *class_;
 
 	if (file_exists(vm->file))
 		return vmf_fail(err, VMF_E_EXISTS, 0, "choose another name, or `destroy` it first", "there is one already (%s)",
 			vm->file);
-	text = new_definition(vm, options, uuid, err);
-	conf = text ? vm_try(vm, text, err) : NULL;
-	if (!conf)
+	text = new_definition(vm, options, err);
+	if (!text || vm_become(vm, text, err) < 0 || check_names(vm->root, err) < 0)
 		return -1;
-	if (check_names(conf_root(conf), err) < 0) {
-		conf_free(conf);
-		return -1;
-	}
-	conf_free(vm->conf);
-	vm->conf = conf;
-	vm->root = conf_root(conf);
-	class_ = conf_string(vm->root, "class");
-	vm->class_ = class_ ? arena_dup(&vm->arena, class_) : NULL;
-	snprintf(vm->uuid, sizeof(vm->uuid), "%s", uuid);
 	plan_add(plan, &step_definition, json_pack("{s:s, s:s}", "path", vm->file, "text", text), "write %s", vm->file);
 	return 0;
 }

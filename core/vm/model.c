@@ -215,19 +215,6 @@ static struct conf *load_layers(struct vm *vm, const char *text, char **class_, 
 	return NULL;
 }
 
-struct conf *vm_try(struct vm *vm, const char *text, struct vmf_error *err)
-{
-	char *class_;
-	struct conf *conf = load_layers(vm, text, &class_, err);
-
-	free(class_);
-	if (conf && vm_check_plugins(conf_root(conf), vm->file, err) < 0) {
-		conf_free(conf);
-		return NULL;
-	}
-	return conf;
-}
-
 static const char *word(const struct conf_section *section, const char *name, const char *otherwise)
 {
 	const char *text = section ? conf_string(section, name) : NULL;
@@ -322,13 +309,14 @@ static void configured_display(struct vm *vm)
 	vm->display.name = name && !str_equal(name, "none") ? name : NULL;
 }
 
-static int compose(struct vm *vm, struct vmf_error *err)
+/* TEXT stands for the definition's; NULL: its file. */
+static int compose(struct vm *vm, const char *text, struct vmf_error *err)
 {
 	const char *uuid;
 	uuid_t parsed;
 	char *class_;
 
-	vm->conf = load_layers(vm, NULL, &class_, err);
+	vm->conf = load_layers(vm, text, &class_, err);
 	if (!vm->conf)
 		return -1;
 	vm->class_ = class_ ? arena_dup(&vm->arena, class_) : NULL;
@@ -383,7 +371,7 @@ struct vm *vm_load(struct ctx *ctx, const char *name, bool may_miss, struct vmf_
 	if (vm_name_check(name, err) < 0 || ctx_load(ctx, err) < 0)
 		return NULL;
 	vm = new_vm(ctx, name);
-	if (compose(vm, err) < 0)
+	if (compose(vm, NULL, err) < 0)
 		goto fail;
 	if (!vm->is_defined && !may_miss) {
 		autostrv struct strv names = STRV_INIT;
@@ -426,7 +414,23 @@ static void forget(struct vm *vm)
 int vm_reload(struct vm *vm, struct vmf_error *err)
 {
 	forget(vm);
-	return compose(vm, err);
+	return compose(vm, NULL, err);
+}
+
+int vm_become(struct vm *vm, const char *text, struct vmf_error *err)
+{
+	forget(vm);
+	return compose(vm, text, err) < 0 ? -1 : vm_check_plugins(vm->root, vm->file, err);
+}
+
+struct vm *vm_try(const struct vm *vm, const char *text, struct vmf_error *err)
+{
+	struct vm *trial = new_vm(vm->ctx, vm->name);
+
+	if (vm_become(trial, text, err) == 0)
+		return trial;
+	vm_free(trial);
+	return NULL;
 }
 
 void vm_free(struct vm *vm)

@@ -105,8 +105,10 @@ int vm_name_check(const char *name, struct vmf_error *err);
 struct vm *vm_load(struct ctx *ctx, const char *name, bool may_miss, struct vmf_error *err);
 /* One whose definition cannot be read, to mend it: it has a name, a file and the layers below. */
 struct vm *vm_load_broken(struct ctx *ctx, const char *name, struct vmf_error *err);
-/* All layers with TEXT in place of the definition's file: what is wrong with it? The caller frees. */
-struct conf *vm_try(struct vm *vm, const char *text, struct vmf_error *err);
+/* The VM as it would be if TEXT were its definition; NULL and err if that has mistakes. */
+struct vm *vm_try(const struct vm *vm, const char *text, struct vmf_error *err);
+/* The VM itself becomes what TEXT says; after a failure it must be reloaded. */
+int vm_become(struct vm *vm, const char *text, struct vmf_error *err);
 /* The same after the definition was changed; what was resolved or connected is given up. */
 int vm_reload(struct vm *vm, struct vmf_error *err);
 void vm_free(struct vm *vm);
