@@ -45,7 +45,8 @@ size_t history_clean(char *data, size_t length)
 			continue;
 		}
 		/* control characters are obeyed even inside of sequences */
-		if (kind == ESCAPE_TEXT ? c != ENQ && c != SHIFT_OUT && c != SHIFT_IN : c == ESC || c >= 0x20)
+		if (kind == ESCAPE_TEXT ? c != ENQ && c != SHIFT_OUT && c != SHIFT_IN
+					: c == ESC || (c >= 0x20 && c != 0x7f))
 			data[n++] = (char)c;
 		if (kind != ESCAPE_TEXT && kind != ESCAPE_PART && !is_shown(&escape, kind))
 			n = begin;
