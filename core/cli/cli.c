@@ -46,6 +46,12 @@ const char *cli_option(const struct cli_call *call, const char *name, size_t nth
 	return NULL;
 }
 
+int cli_usage(struct vmf_error *err, const char *what)
+{
+	err->code = VMF_E_USAGE;
+	return vmf_context(err, "%s", what);
+}
+
 static bool is_number(const char *word)
 {
 	if (!*word)
@@ -278,6 +284,7 @@ static int run_chain(struct ctx *ctx, int argc, char **argv, int *exit_code, str
 		return -1;
 	while (rc == 0 && i < argc && !log_interrupted) {
 		struct cli_call call = {.ctx = ctx, .verb = cli_find(cli_verbs, argv[i])};
+		autofree char *name = str_dup(vm ? vm->name : argv[0]); /* rename changes it */
 
 		if (!call.verb) {
 			if (is_number(argv[i]) && !ctx->dry_run)
@@ -287,7 +294,7 @@ static int run_chain(struct ctx *ctx, int argc, char **argv, int *exit_code, str
 		}
 		i = take_words(&call, argv, argc, i + 1, err);
 		call.is_last = i >= argc;
-		rc = load_for(ctx, vm ? vm->name : argv[0], call.verb, &vm, err);
+		rc = load_for(ctx, name, call.verb, &vm, err);
 		if (rc == 0) {
 			call.vm = vm;
 			rc = call.verb->run(&call, err);

@@ -67,6 +67,8 @@ extern const struct cli_option cli_globals[]; /* what stands before both; ends w
 const struct cli_verb *cli_find(const struct cli_verb *table, const char *word);
 /* Next match after the first: options may be given several times. NULL: not given. */
 const char *cli_option(const struct cli_call *call, const char *name, size_t nth);
+/* A value on the command line is wrong, as ERR says: of WHAT. Returns -1. */
+int cli_usage(struct vmf_error *err, const char *what);
 int cli_main(int argc, char **argv);
 
 /* ---- output (output.c) -------------------------------------------------------------------- */

@@ -209,11 +209,19 @@ static int create_options(const struct cli_call *call, struct vm_create_options 
 		uint64_t size;
 
 		if (value_parse_size(text, 1, &size, err) < 0)
-			return vmf_context(err, "--disk");
+			return cli_usage(err, "--disk");
 		options->disk_sizes = mem_resize(options->disk_sizes, (options->n_disks + 1) * sizeof(uint64_t));
 		options->disk_sizes[options->n_disks++] = size;
 	}
 	return 0;
+}
+
+static void add_made(const char *volume, uint64_t size_bytes, struct strbuf *text, json_t *disks)
+{
+	autofree char *size = value_format_size(size_bytes);
+
+	strbuf_printf(text, "%s%s (%s)", text->length ? ", " : ", with disk ", volume, size);
+	json_array_append_new(disks, json_pack("{s:s, s:I}", "volume", volume, "size_bytes", (json_int_t)size_bytes));
 }
 
 int verb_create(struct cli_call *call, struct vmf_error *err)
@@ -229,13 +237,13 @@ int verb_create(struct cli_call *call, struct vmf_error *err)
 		autostrbuf struct strbuf text = STRBUF_INIT;
 		json_t *disks = json_array();
 
+		for (size_t i = 0; i < vm->n_disks; i++)
+			if (conf_number(vm->disks[i].section, "size"))
+				add_made(vm->disks[i].volume, (uint64_t)conf_number(vm->disks[i].section, "size"), &text, disks);
 		for (size_t i = 0; i < options.n_disks; i++) {
 			autofree char *volume = str_printf("%s-%zu", prefix, i);
-			autofree char *size = value_format_size(options.disk_sizes[i]);
 
-			strbuf_printf(&text, "%s%s (%s)", i ? ", " : ", with disk ", volume, size);
-			json_array_append_new(disks,
-				json_pack("{s:s, s:I}", "volume", volume, "size_bytes", (json_int_t)options.disk_sizes[i]));
+			add_made(volume, options.disk_sizes[i], &text, disks);
 		}
 		out_result(call, json_pack("{s:o, s:s, s:o}", "file", out_string(vm->file), "uuid", vm->uuid, "disks", disks),
 			"%s: created%s", vm->name, text.data ? text.data : "");

@@ -17,7 +17,7 @@ int verb_newimg(struct cli_call *call, struct vmf_error *err)
 	autofree char *text = NULL;
 
 	if (call->args.count && value_parse_size(call->args.items[0], 1, &size, err) < 0)
-		return vmf_context(err, "newimg");
+		return cli_usage(err, "newimg");
 	if (vm_newimg(vm, size, &volume, err) < 0)
 		return -1;
 	text = value_format_size(size);

@@ -103,7 +103,7 @@ int verb_shutdown(struct cli_call *call, struct vmf_error *err)
 	struct vm_state state;
 
 	if (text && value_parse_time(text, &timeout_ms, err) < 0)
-		return vmf_context(err, "--timeout");
+		return cli_usage(err, "--timeout");
 	vm_state_ask(vm, &state, time_now_ms() + ASK_MS);
 	if (state.phase != VM_ALIVE && state.phase != VM_STARTING) /* it is down; what is left is tidied */
 		return end(call, STOP_QUIT, err);
@@ -190,7 +190,7 @@ int verb_wait(struct cli_call *call, struct vmf_error *err)
 	if (check_state_word(word, err) < 0)
 		return -1;
 	if (text && value_parse_time(text, &timeout_ms, err) < 0)
-		return vmf_context(err, "--timeout");
+		return cli_usage(err, "--timeout");
 	if (out_dry(call, "wait until it is %s", word))
 		return 0;
 	for (;;) {

@@ -499,6 +499,17 @@ int vm_command(struct vm *vm, const struct vm_start_options *options, struct qem
 	return rc;
 }
 
+/* What would surely fail is said before anything is made. */
+static int check_host(const struct vm *vm, struct vmf_error *err)
+{
+	autofree char *program = command_program(vm, err);
+	autofree char *socket = str_printf("%s/qmp", vm->run_dir); /* none of the names is longer */
+
+	if (!program || qemu_socket_check(socket, err) < 0)
+		return vmf_context(err, "vm \"%s\"", vm->name);
+	return 0;
+}
+
 /* Everything that a plugin can say beforehand. */
 static int check(struct vm *vm, struct vmf_error *err)
 {
@@ -628,17 +639,19 @@ int vm_start(struct vm *vm, const struct vm_start_options *options, struct vm_st
 	int rc;
 
 	memset(started, 0, sizeof(*started));
+	if (vm_need_unlocked(vm, err) < 0 || check_host(vm, err) < 0)
+		return -1;
 	if (vm->ctx->dry_run) {
 		struct plan *plan;
 
-		if (vm_resolve(vm, err) < 0)
+		if (vm_resolve(vm, err) < 0 || check(vm, err) < 0)
 			return -1;
 		plan = make_plan(vm);
 		plan_describe(plan);
 		plan_free(plan);
 		return 0;
 	}
-	if (vm_need_unlocked(vm, err) < 0 || vm_lock(vm, err) < 0)
+	if (vm_lock(vm, err) < 0)
 		return -1;
 	rc = start_locked(vm, options, started, err);
 	if (rc < 0)
