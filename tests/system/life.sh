@@ -66,6 +66,7 @@ ok "the disk is whole" guest demo0 'disk-check vda'
 result $? "the memory on disk is of the past"
 
 # numbers, the environment, arguments, a chain with --
+# shellcheck disable=SC2016 # it is for the file, or the inner shell
 sed -i 's/^memory.*/memory = ${mem:-256M}/' "$VMF_HOME/etc/vms/demo0.conf"
 mem=384M run "$VMF" demo0 stop 1 start -boot order=c -- status
 result $? "mem=384M vmf demo0 stop 1 start -boot order=c -- status"
@@ -87,6 +88,7 @@ tr '\0' ' ' <"/proc/$(qemu_pid demo1)/cmdline" >"$out"
 says "with the class' settings" '-smp 2'
 "$VMF" demo1 drives >"$out"
 says "its volume has the class in its name" 'lab-demo1-0'
+# shellcheck disable=SC2016 # it is for the file, or the inner shell
 ok "list --json" sh -c '"$VMF" list --json | jq -e "map(.name) == [\"demo0\", \"demo1\"]"'
 ok "list shows both" "$VMF" list
 says "demo1 runs" 'demo1.*running'

@@ -23,9 +23,9 @@ if [ "$(id -u)" = 0 ]; then
 	ok "a VM whose files only root can open" "$VMF" r0 create set initrd="$scratch/private/initrd" newimg 16M start
 	pid=$(pid_of r0)
 	cp "/proc/$pid/status" "$out"
-	set -- $(field Uid "$pid")
-	[ "$1" != 0 ] && [ "$1" = "$2" ] && [ "$1" = "$3" ] && [ "$1" = "$4" ]
-	result $? "QEMU runs as an unprivileged user ($1)"
+	read -r real effective saved fs < <(field Uid "$pid")
+	[ "$real" != 0 ] && [ "$real $real $real" = "$effective $saved $fs" ]
+	result $? "QEMU runs as an unprivileged user ($real)"
 	for set in CapInh CapPrm CapEff CapAmb; do
 		field $set "$pid"
 	done | grep -v '^0*$' >"$out"

@@ -25,6 +25,7 @@ world_save
 
 ok "a VM runs" "$VMF" web create newimg 16M start
 kill -9 "$(qemu_pid web)"
+# shellcheck disable=SC2016 # it is for the file, or the inner shell
 wait_for 5 sh -c '! "$VMF" web status'
 fails "QEMU was killed: status says so by its code" 23 "$VMF" web status
 says "and by its word" 'crashed'
@@ -79,6 +80,7 @@ if [ $has_small = yes ]; then
 	ok "boots" guest_ready full
 	(guest full 'disk-write vda 40' 90 >"$scratch/written" 2>&1) &
 	writer=$!
+	# shellcheck disable=SC2016 # it is for the file, or the inner shell
 	wait_for 60 sh -c '"$VMF" full status | grep io-error'
 	fails "the disk fills up: io-error" 25 "$VMF" full status
 	says "with the reason" '[Nn]o space'
