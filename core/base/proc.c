@@ -97,6 +97,16 @@ char proc_state(pid_t pid)
 	return end && end[1] == ' ' ? end[2] : 0;
 }
 
+bool proc_is_polling(pid_t pid)
+{
+	char path[64], where[128] = "";
+	autoclose int fd = -1;
+
+	snprintf(path, sizeof(path), "/proc/%d/wchan", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	return fd >= 0 && read(fd, where, sizeof(where) - 1) > 0 && strstr(where, "poll");
+}
+
 struct capture {
 	int fd;
 	struct strbuf *buf;
@@ -124,20 +134,27 @@ static void capture_read(struct capture *c)
 	}
 }
 
-/* Collects both outputs until they close or the deadline passes; -1: too late. */
-static int collect(struct capture *captures, int64_t deadline_ms)
+enum ending { ENDED, TOO_LATE, INTERRUPTED };
+
+/* Collects both outputs until they close, the deadline passes or the person presses ^C. What is begun after ^C is part
+ * of an undo, and goes on. */
+static enum ending collect(struct capture *captures, int64_t deadline_ms)
 {
+	int interrupted_before = log_interrupted;
+
 	while (captures[0].fd >= 0 || captures[1].fd >= 0) {
 		struct pollfd p[2] = {{captures[0].fd, POLLIN, 0}, {captures[1].fd, POLLIN, 0}};
 		int n = poll(p, 2, wait_time(deadline_ms));
 
-		if (log_interrupted || n == 0 || (n < 0 && errno != EINTR))
-			return -1;
+		if (log_interrupted != interrupted_before)
+			return INTERRUPTED;
+		if (n == 0 || (n < 0 && errno != EINTR))
+			return TOO_LATE;
 		for (int i = 0; n > 0 && i < 2; i++)
 			if (p[i].revents)
 				capture_read(&captures[i]);
 	}
-	return 0;
+	return ENDED;
 }
 
 static int spawn(const char *program, const struct vmf_run *run, int out, int errors, pid_t *pid)
@@ -175,10 +192,11 @@ int proc_run(struct vmf_run *run, int64_t deadline_ms, struct vmf_error *err)
 	struct strbuf out_buf = STRBUF_INIT, err_buf = STRBUF_INIT;
 	struct capture captures[2];
 	pid_t pid;
-	int rc, status, late;
+	enum ending ending;
+	int rc, status;
 
 	if (!program)
-		return vmf_fail(err, VMF_E_MISSING, 0, "`vmf doctor` says which package has it",
+		return vmf_fail(err, VMF_E_MISSING, 0, "is it installed, and its folder in PATH?",
 			"no program %s", run->argv[0]);
 	if (run->timeout_ms > 0)
 		deadline_ms = time_now_ms() + run->timeout_ms;
@@ -198,20 +216,20 @@ int proc_run(struct vmf_run *run, int64_t deadline_ms, struct vmf_error *err)
 		close(errors[0]);
 		return vmf_fail(err, VMF_E_FAILED, rc, NULL, "cannot run %s", program);
 	}
-	late = collect(captures, deadline_ms);
+	ending = collect(captures, deadline_ms);
 	for (int i = 0; i < 2; i++)
 		if (captures[i].fd >= 0)
 			close(captures[i].fd);
-	if (late < 0)
+	if (ending != ENDED)
 		kill(-pid, SIGKILL);
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
 	run->out = strbuf_take(&out_buf);
 	run->err = strbuf_take(&err_buf);
 	run->status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-	if (late < 0)
-		return vmf_fail(err, log_interrupted ? VMF_E_FAILED : VMF_E_TIMEOUT, 0, NULL, "%s %s",
-			run->argv[0], log_interrupted ? "was interrupted" : "took too long and was ended");
+	if (ending != ENDED)
+		return vmf_fail(err, ending == INTERRUPTED ? VMF_E_FAILED : VMF_E_TIMEOUT, 0, NULL, "%s %s",
+			run->argv[0], ending == INTERRUPTED ? "was interrupted" : "took too long and was ended");
 	return 0;
 }
 

@@ -267,6 +267,12 @@ static void put_qemu(struct strbuf *out, const struct script *script)
 	strbuf_putc(out, ')');
 }
 
+static void put_qemu_case(struct strbuf *out, const struct script *script)
+{
+	(void)script;
+	put_name(out, qemu_verb(), "|");
+}
+
 static void put_qemu_words(struct strbuf *out, const struct script *script)
 {
 	(void)script;
@@ -292,7 +298,8 @@ static const struct {
 	{"CASES", put_cases}, {"VALUES", put_values}, {"KEYS", put_keys}, {"GLOBALS", put_globals}, {"VERBS", put_verbs},
 	{"VERBS_WORDS", put_verbs_words}, {"VERBS_TEXT", put_verbs_text}, {"COMMANDS", put_commands},
 	{"COMMANDS_WORDS", put_commands_words}, {"COMMANDS_CASE", put_commands_case},
-	{"COMMANDS_TEXT", put_commands_text}, {"QEMU", put_qemu}, {"QEMU_WORDS", put_qemu_words}, {"FISH", put_fish},
+	{"COMMANDS_TEXT", put_commands_text}, {"QEMU", put_qemu}, {"QEMU_CASE", put_qemu_case},
+	{"QEMU_WORDS", put_qemu_words}, {"FISH", put_fish},
 };
 
 /* The mark that begins at TEXT, "@VERBS@", or -1. */

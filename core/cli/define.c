@@ -45,7 +45,7 @@ static void add_setting(struct strv *settings, const char *key, const char *valu
 	autofree char *here = NULL;
 	autofree char *path = NULL;
 
-	if (option && option->type == VMF_OPT_PATH && *value && *value != '/' && *value != '$') {
+	if (option && option->type == VMF_OPT_PATH && *value && !strchr("/$\"", *value)) {
 		here = getcwd(NULL, 0);
 		path = here ? path_join(here, str_starts(value, "./") ? value + 2 : value) : NULL;
 	}
@@ -55,7 +55,7 @@ static void add_setting(struct strv *settings, const char *key, const char *valu
 /* What of SETTINGS a QEMU that runs already does not notice. */
 static void add_later(const struct strv *settings, struct strv *later)
 {
-	static const char *const at_once[] = {"description", "owner", "locked", "drive_size", "viewer",
+	static const char *const at_once[] = {"description", "owner", "locked", "drive_size",
 		"shutdown_timeout", "cdrom"};
 
 	for (size_t i = 0; i < settings->count; i++) {
@@ -71,8 +71,8 @@ static void add_later(const struct strv *settings, struct strv *later)
 	}
 }
 
-/* Changes the definition and says what was changed, and from when on it counts. */
-static int change(struct cli_call *call, const struct strv *settings, struct vmf_error *err)
+/* Changes the definition and says what was changed (TEXT; NULL: the settings) and from when on it counts. */
+static int change(struct cli_call *call, const struct strv *settings, const char *text, struct vmf_error *err)
 {
 	autostrv struct strv later = STRV_INIT;
 	autofree char *all = strv_join(settings, " ");
@@ -86,7 +86,7 @@ static int change(struct cli_call *call, const struct strv *settings, struct vmf
 		add_later(settings, &later);
 	keys = strv_join(&later, ", ");
 	out_result(call, json_pack("{s:o, s:o}", "set", out_strings(settings), "at_next_start", out_strings(&later)),
-		"%s: %s%s%s%s", call->vm->name, all, later.count ? " (at its next start: " : "", later.count ? keys : "",
+		"%s: %s%s%s%s", call->vm->name, text ? text : all, later.count ? " (at its next start: " : "", later.count ? keys : "",
 		later.count ? ")" : "");
 	return 0;
 }
@@ -101,43 +101,63 @@ int verb_set(struct cli_call *call, struct vmf_error *err)
 
 		add_setting(&settings, key, equals + 1);
 	}
-	return change(call, &settings, err);
+	return change(call, &settings, NULL, err);
 }
 
-static int set_one(struct cli_call *call, const char *key, const char *value, struct vmf_error *err)
+static int set_one(struct cli_call *call, const char *key, const char *value, const char *text, struct vmf_error *err)
 {
 	autostrv struct strv settings = STRV_INIT;
 
 	add_setting(&settings, key, value);
-	return change(call, &settings, err);
+	return change(call, &settings, text, err);
 }
 
 int verb_ram(struct cli_call *call, struct vmf_error *err)
 {
-	return set_one(call, "memory", call->args.items[0], err);
+	return set_one(call, "memory", call->args.items[0], NULL, err);
 }
 
 int verb_smp(struct cli_call *call, struct vmf_error *err)
 {
-	return set_one(call, "cpus", call->args.items[0], err);
+	return set_one(call, "cpus", call->args.items[0], NULL, err);
 }
 
 int verb_cdrom(struct cli_call *call, struct vmf_error *err)
 {
 	const char *file = call->args.items[0];
+	autofree char *text = str_printf("%s is in its CD drive", file);
 
 	if (access(file, R_OK) < 0)
 		return vmf_fail_errno(err, NULL, "cdrom: %s", file);
-	return set_one(call, "cdrom", file, err);
+	return set_one(call, "cdrom", file, text, err);
+}
+
+/* Would there be a medium if the definition said nothing about it? */
+static int class_has_medium(struct vm *vm, bool *has, struct vmf_error *err)
+{
+	autofree char *text = file_read(vm->file, 4 << 20, NULL, err);
+	autofree char *without = NULL;
+	struct strv settings = STRV_INIT;
+	struct vm *trial;
+
+	strv_add(&settings, "cdrom=");
+	without = text ? vm_edit_text(vm, text, &settings, err) : NULL;
+	strv_free(&settings);
+	trial = without ? vm_try(vm, without, err) : NULL;
+	if (!trial)
+		return -1;
+	*has = vm_cdrom(trial->root) != NULL;
+	vm_free(trial);
+	return 0;
 }
 
 int verb_eject(struct cli_call *call, struct vmf_error *err)
 {
-	if (!conf_string(call->vm->root, "cdrom")) {
-		out_result(call, json_pack("{s:[]}", "set"), "%s: there is nothing in its CD drive", call->vm->name);
-		return 0;
-	}
-	return set_one(call, "cdrom", "", err);
+	bool hide;
+
+	if (class_has_medium(call->vm, &hide, err) < 0)
+		return -1;
+	return set_one(call, "cdrom", hide ? "\"\"" : "", "its CD drive is empty", err);
 }
 
 int verb_lock(struct cli_call *call, struct vmf_error *err)
@@ -191,11 +211,19 @@ static int create_options(const struct cli_call *call, struct vm_create_options 
 		uint64_t size;
 
 		if (value_parse_size(text, 1, &size, err) < 0)
-			return vmf_context(err, "--disk");
+			return cli_usage(err, "--disk");
 		options->disk_sizes = mem_resize(options->disk_sizes, (options->n_disks + 1) * sizeof(uint64_t));
 		options->disk_sizes[options->n_disks++] = size;
 	}
 	return 0;
+}
+
+static void add_made(const char *volume, uint64_t size_bytes, struct strbuf *text, json_t *disks)
+{
+	autofree char *size = value_format_size(size_bytes);
+
+	strbuf_printf(text, "%s%s (%s)", text->length ? ", " : ", with disk ", volume, size);
+	json_array_append_new(disks, json_pack("{s:s, s:I}", "volume", volume, "size_bytes", (json_int_t)size_bytes));
 }
 
 int verb_create(struct cli_call *call, struct vmf_error *err)
@@ -211,13 +239,13 @@ int verb_create(struct cli_call *call, struct vmf_error *err)
 		autostrbuf struct strbuf text = STRBUF_INIT;
 		json_t *disks = json_array();
 
+		for (size_t i = 0; i < vm->n_disks; i++)
+			if (conf_number(vm->disks[i].section, "size"))
+				add_made(vm->disks[i].volume, (uint64_t)conf_number(vm->disks[i].section, "size"), &text, disks);
 		for (size_t i = 0; i < options.n_disks; i++) {
 			autofree char *volume = str_printf("%s-%zu", prefix, i);
-			autofree char *size = value_format_size(options.disk_sizes[i]);
 
-			strbuf_printf(&text, "%s%s (%s)", i ? ", " : ", with disk ", volume, size);
-			json_array_append_new(disks,
-				json_pack("{s:s, s:I}", "volume", volume, "size_bytes", (json_int_t)options.disk_sizes[i]));
+			add_made(volume, options.disk_sizes[i], &text, disks);
 		}
 		out_result(call, json_pack("{s:o, s:s, s:o}", "file", out_string(vm->file), "uuid", vm->uuid, "disks", disks),
 			"%s: created%s", vm->name, text.data ? text.data : "");

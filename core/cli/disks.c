@@ -2,8 +2,10 @@
 /* Verbs about a VM's volumes. */
 #include "cli/cli.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "config/value.h"
 
@@ -15,7 +17,7 @@ int verb_newimg(struct cli_call *call, struct vmf_error *err)
 	autofree char *text = NULL;
 
 	if (call->args.count && value_parse_size(call->args.items[0], 1, &size, err) < 0)
-		return vmf_context(err, "newimg");
+		return cli_usage(err, "newimg");
 	if (vm_newimg(vm, size, &volume, err) < 0)
 		return -1;
 	text = value_format_size(size);
@@ -56,6 +58,7 @@ json_t *disk_json(const struct vm_disk *disk, const struct vmf_volume *volume)
 	return json;
 }
 
+/* On a terminal a table; a pipe gets one path a line. */
 int verb_drives(struct cli_call *call, struct vmf_error *err)
 {
 	static const char *const columns[] = {"DISK", "STORAGE", "VOLUME", "BUS", "FORMAT", ">SIZE", ">USED", "PATH"};
@@ -76,7 +79,10 @@ int verb_drives(struct cli_call *call, struct vmf_error *err)
 			const char *cells[] = {d->title, d->instance, d->volume, d->bus, v.name ? v.format : "missing", size,
 				used, v.id};
 
-			out_table_row(table, cells);
+			if (isatty(STDOUT_FILENO))
+				out_table_row(table, cells);
+			else if (v.id && !call->ctx->json)
+				puts(v.id);
 			json_array_append_new(array, disk_json(d, &v));
 		}
 	}

@@ -103,7 +103,8 @@ static char *edit_until_right(struct vm *vm, const char *editor, const char *cop
 
 	for (;;) {
 		struct vmf_error problem = VMF_ERROR_INIT;
-		struct conf *conf;
+		struct vm *trial;
+		bool is_right;
 		char *text;
 
 		if (run_editor(editor, copy, err) < 0)
@@ -111,9 +112,10 @@ static char *edit_until_right(struct vm *vm, const char *editor, const char *cop
 		text = file_read(copy, DEFINITION_MAX, NULL, err);
 		if (!text)
 			return NULL;
-		conf = vm_try(vm, text, &problem);
-		conf_free(conf);
-		if (conf)
+		trial = vm_try(vm, text, &problem);
+		is_right = trial != NULL;
+		vm_free(trial);
+		if (is_right)
 			return text;
 		free(text);
 		if (!terminal) {

@@ -55,7 +55,7 @@ static void print_table(const struct cli_verb *table)
 	for (; table->name; table++) {
 		autofree char *usage = short_usage(table);
 
-		printf("  %-29s %s\n", usage, table->summary);
+		printf("  %-31s %s\n", usage, table->summary);
 	}
 }
 
@@ -63,7 +63,7 @@ static void print_option(const struct cli_option *o)
 {
 	autofree char *usage = str_printf("%s%s%s", o->name, o->argument ? " " : "", o->argument ? o->argument : "");
 
-	printf("  %-29s %s\n", usage, o->help);
+	printf("  %-31s %s\n", usage, o->help);
 }
 
 static void print_all(void)

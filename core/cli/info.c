@@ -168,7 +168,7 @@ static json_t *gather(struct info *info)
 	json_decref(state);
 	json_object_set_new(json, "memory_bytes", json_integer((json_int_t)vm_memory_bytes(vm)));
 	json_object_set_new(json, "cpus", json_integer(conf_number(root, "cpus")));
-	json_object_set_new(json, "cdrom", out_string(conf_string(root, "cdrom")));
+	json_object_set_new(json, "cdrom", out_string(vm_cdrom(root)));
 	json_object_set_new(json, "disks", get_disks(info));
 	json_object_set_new(json, "nics", get_nics(info));
 	json_object_set_new(json, "display", get_display(info));

@@ -2,7 +2,7 @@
 /*
  * `list`: every VM, fast. No plugin is loaded, no store is asked and VMs that do not run cost no system call
  * but the reading of their file: the run folder, the saved memories and the journals are read once each, and
- * only VMs that occur there are looked at. QEMUs that run are asked side by side, with one deadline.
+ * only VMs that occur there are looked at. QEMUs that may hang are asked side by side, with one deadline.
  * The one column that needs more, and is therefore not among the usual ones, is `disks`.
  */
 #include "cli/cli.h"
@@ -44,9 +44,10 @@ struct list {
 
 /* ---- which VMs ---------------------------------------------------------------------------- */
 
+/* The order of strv_sort(). */
 static int by_name(const void *a, const void *b)
 {
-	return strcmp(*(char *const *)a, *(char *const *)b);
+	return strverscmp(*(char *const *)a, *(char *const *)b);
 }
 
 /* V is sorted. */
@@ -131,13 +132,22 @@ static void take_answer(struct list *list, struct row *row, const char *word, in
 	} else if (answered == 0) {
 		snprintf(row->state.status, sizeof(row->state.status), "hung");
 		snprintf(row->state.detail, sizeof(row->state.detail), "QEMU (pid %d) does not answer", (int)row->state.pid);
-	} else if (!str_equal(word, row->state.status)) {
-		snprintf(row->state.status, sizeof(row->state.status), "%s", word);
+	} else if (!str_equal(vm_status_word(word), row->state.status)) {
+		snprintf(row->state.status, sizeof(row->state.status), "%s", vm_status_word(word));
 		row->state.detail[0] = '\0';
 	}
 }
 
-static void ask_running(struct list *list)
+/*
+ * The event log says what a QEMU has done last, but not whether it hangs. One that waits for events in its main
+ * loop does not; only the others are asked, as an answer costs ten times what all the rest of a row does.
+ */
+static bool may_hang(const struct row *row)
+{
+	return row->state.phase == VM_ALIVE && !str_equal(row->state.status, "hung") && !proc_is_polling(row->state.pid);
+}
+
+static void ask_doubtful(struct list *list)
 {
 	struct strv paths = STRV_INIT;
 	size_t *of = mem_alloc((list->n_rows + 1) * sizeof(*of));
@@ -145,7 +155,7 @@ static void ask_running(struct list *list)
 	int *answered;
 
 	for (size_t i = 0; i < list->n_rows; i++)
-		if (list->rows[i].state.phase == VM_ALIVE && !str_equal(list->rows[i].state.status, "hung")) {
+		if (may_hang(&list->rows[i])) {
 			of[paths.count] = i;
 			strv_addf(&paths, "%s/%s/qmp", list->ctx->paths.run, list->rows[i].name);
 		}
@@ -353,7 +363,7 @@ int command_list(struct cli_call *call, struct vmf_error *err)
 	if (rc == 0 && only_names) {
 		print_names(&list);
 	} else if (rc == 0) {
-		ask_running(&list);
+		ask_doubtful(&list);
 		rc = print(&list, err);
 	}
 	for (size_t i = 0; i < list.n_rows; i++) {

@@ -173,8 +173,8 @@ int verb_log(struct cli_call *call, struct vmf_error *err)
 	autofree char *text = NULL;
 	int64_t count = 0;
 
-	if (lines && (value_parse_int(lines, &count, err) < 0 || count < 0))
-		return vmf_fail(err, VMF_E_USAGE, 0, NULL, "--lines: \"%s\" is no number of lines", lines);
+	if (lines && value_parse_int(lines, &count, err) < 0)
+		return cli_usage(err, "--lines");
 	if (cli_option(call, "--path", 0)) {
 		if (call->ctx->json)
 			out_json(json_pack("{s:s, s:o}", "vm", call->vm->name, "path", out_string(path)));
@@ -187,7 +187,7 @@ int verb_log(struct cli_call *call, struct vmf_error *err)
 		return vmf_fail_errno(err, NULL, "%s", path);
 	if (!text)
 		log_warn("vm \"%s\" has no log: it was never started", call->vm->name);
-	from = !text || (lines && count == 0) ? "" : lines ? last_lines(text, count) : text;
+	from = !text || (lines && count <= 0) ? "" : lines ? last_lines(text, count) : text;
 	if (call->ctx->json) {
 		put_log_json(call, path, from);
 	} else if (isatty(STDOUT_FILENO)) {

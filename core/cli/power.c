@@ -103,7 +103,7 @@ int verb_shutdown(struct cli_call *call, struct vmf_error *err)
 	struct vm_state state;
 
 	if (text && value_parse_time(text, &timeout_ms, err) < 0)
-		return vmf_context(err, "--timeout");
+		return cli_usage(err, "--timeout");
 	vm_state_ask(vm, &state, time_now_ms() + ASK_MS);
 	if (state.phase != VM_ALIVE && state.phase != VM_STARTING) /* it is down; what is left is tidied */
 		return end(call, STOP_QUIT, err);
@@ -190,21 +190,24 @@ int verb_wait(struct cli_call *call, struct vmf_error *err)
 	if (check_state_word(word, err) < 0)
 		return -1;
 	if (text && value_parse_time(text, &timeout_ms, err) < 0)
-		return vmf_context(err, "--timeout");
+		return cli_usage(err, "--timeout");
 	if (out_dry(call, "wait until it is %s", word))
 		return 0;
 	for (;;) {
 		vm_state_read(call->ctx, call->vm->name, &state);
 		if (has_reached(&state, word))
 			break;
-		if (state.phase == VM_CRASHED)
-			return vmf_fail(err, VMF_E_STATE, 0, "`vmf NAME log` has QEMU's last words",
-				"vm \"%s\" has crashed: it will not be %s", call->vm->name, word);
+		if (state.phase == VM_CRASHED) {
+			autofree char *hint = status_advice(&state, call->vm->name);
+
+			return vmf_fail(err, VMF_E_STATE, 0, hint, "vm \"%s\" has crashed: it will not be %s", call->vm->name,
+				word);
+		}
 		if (log_interrupted)
 			return vmf_fail(err, VMF_E_FAILED, 0, NULL, "interrupted");
 		if (text && time_now_ms() - begin >= timeout_ms)
-			return vmf_fail(err, VMF_E_TIMEOUT, 0, NULL, "vm \"%s\" is %s, not %s, after %lld s", call->vm->name,
-				state.status, word, (long long)timeout_ms / 1000);
+			return vmf_fail(err, VMF_E_TIMEOUT, 0, NULL, "vm \"%s\" is %s, not %s, after %g s", call->vm->name,
+				state.status, word, (double)timeout_ms / 1000.0);
 		time_sleep_ms(pause_ms);
 		pause_ms = pause_ms < 80 ? pause_ms * 2 : 100;
 	}

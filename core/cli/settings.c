@@ -84,36 +84,6 @@ static void put_value(struct show *show, struct strbuf *out, int depth, const ch
 
 /* ---- plugins' sections --------------------------------------------------------------------- */
 
-static const struct part {
-	const char *keyword;
-	enum vmf_kind kind;
-	const char *instance; /* what names the section whose options come first */
-} parts[] = {
-	{"storage", VMF_STORAGE, NULL}, {"network", VMF_NETWORK, NULL},	  {"host", VMF_PLACEMENT, NULL},
-	{"display", VMF_DISPLAY, NULL}, {"disk", VMF_STORAGE, "storage"}, {"nic", VMF_NETWORK, "network"},
-};
-
-static const struct part *part_of(const struct conf_section *section)
-{
-	for (size_t i = 0; i < VMF_COUNT(parts); i++)
-		if (str_equal(parts[i].keyword, section->keyword))
-			return &parts[i];
-	return NULL;
-}
-
-/* The plugin's section that a disk's or NIC's own one is put over; NULL if it is another plugin's. */
-static const struct conf_section *section_below(const struct show *show, const struct part *part,
-	const struct conf_section *section, const char *plugin)
-{
-	const char *name = conf_string(section, part->instance);
-	const struct conf_section *in;
-
-	in = conf_find(show->root, part->instance, name ? name : conf_string(show->root, part->instance));
-	if (!in || in->n_sections == 0 || !str_equal(in->sections[in->n_sections - 1]->keyword, plugin))
-		return NULL;
-	return in->sections[in->n_sections - 1];
-}
-
 /* Is V what BELOW says already? */
 static bool is_inherited(const struct vmf_opts *below, const struct conf_value *v)
 {
@@ -145,21 +115,20 @@ static int put_options(struct show *show, struct strbuf *out, int depth, const c
 static void put_plugin(struct show *show, struct strbuf *out, int depth, const char *prefix,
 	const struct conf_section *section, const struct conf_section *own)
 {
-	const struct part *part = part_of(section);
-	const struct conf_section *layers[2] = {NULL, own};
+	const struct conf_section *layers[2];
 	autofree char *inner = str_printf("%s%s.", prefix, own->keyword);
 	autostrbuf struct strbuf body = STRBUF_INIT;
 	struct vmf_error err = VMF_ERROR_INIT;
 	const struct plugin *plugin;
+	enum vmf_kind kind;
 
-	if (part->instance) {
-		layers[0] = section_below(show, part, section, own->keyword);
-		if (!layers[0])
-			return;
-	}
-	plugin = plugin_get(part->kind, own->keyword, &err);
+	if (!vm_plugin_layers(show->root, section, own, &kind, layers))
+		return;
+	plugin = plugin_get(kind, own->keyword, &err);
+	if (!plugin)
+		vmf_context(&err, "%s", conf_where(own->file, own->line));
 	if (!plugin || put_options(show, &body, depth + 1, inner, plugin, layers, &err) < 0) {
-		log_warn("%s: %s", conf_where(own->file, own->line), err.message);
+		log_warn("%s", err.message);
 		error_clear(&err);
 		return;
 	}
@@ -188,9 +157,8 @@ static void put_section(struct show *show, struct strbuf *out, int depth, const 
 			!s->title ? "" : has_dot ? title : s->title, s->title ? "." : "");
 		autostrbuf struct strbuf body = STRBUF_INIT;
 
-		if (!s->schema) { /* of several plugins the last one counts */
-			if (i + 1 == section->n_sections || (part_of(section) && part_of(section)->instance))
-				put_plugin(show, out, depth, prefix, section, s);
+		if (!s->schema) {
+			put_plugin(show, out, depth, prefix, section, s);
 			continue;
 		}
 		put_section(show, &body, depth + 1, inner, s);

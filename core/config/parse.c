@@ -83,6 +83,7 @@ static struct parse *decoding;
 static const char *decoding_file;
 static int decoding_line; /* where its text begins */
 
+static void told_by_confuse(cfg_t *cfg, const char *fmt, va_list ap) VMF_PRINTF(2, 0);
 static void told_by_confuse(cfg_t *cfg, const char *fmt, va_list ap)
 {
 	char *text = str_vprintf(fmt, ap);

@@ -98,11 +98,9 @@ static int index_of(const char *part, size_t length)
 	for (size_t i = 0; i < length; i++) {
 		if (!isdigit((unsigned char)part[i]))
 			return -1;
-		index = index * 10 + part[i] - '0';
-		if (index > LIST_MAX)
-			index = LIST_MAX; /* no list has it, and it does not overflow */
+		index = index < LIST_MAX ? index * 10 + part[i] - '0' : LIST_MAX;
 	}
-	return index;
+	return index < LIST_MAX ? index : LIST_MAX;
 }
 
 static json_t *get_child(const json_t *parent, const char *part, size_t length)

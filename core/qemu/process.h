@@ -28,6 +28,8 @@ struct qemu_spawn {
  */
 int qemu_spawn(const struct qemu_spawn *spawn, pid_t *pid, int *pidfd, struct vmf_error *err);
 
+/* Is PATH short enough for a unix socket? */
+int qemu_socket_check(const char *path, struct vmf_error *err);
 /* A bound, not yet listening, close-on-exec unix stream socket with MODE; paths over 107 bytes are an error that
  * says so. A socket that is there already is replaced. Returns the fd or -1. */
 int qemu_socket(const char *path, mode_t mode, struct vmf_error *err);

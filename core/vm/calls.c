@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/proc.h"
 #include "vm/vm.h"
 
@@ -32,6 +33,80 @@ int vm_instance_find(const struct conf_section *root, const char *keyword, const
 	if (!instance->plugin)
 		return vmf_context(err, "%s: %s \"%s\"",
 			conf_where(instance->section->file, instance->section->line), keyword, name);
+	return 0;
+}
+
+static const struct part {
+	const char *keyword;
+	enum vmf_kind kind;
+	const char *instance; /* what names the section whose options come first */
+} parts[] = {
+	{"storage", VMF_STORAGE, NULL},
+	{"network", VMF_NETWORK, NULL},
+	{"host", VMF_PLACEMENT, NULL},
+	{"display", VMF_DISPLAY, NULL},
+	{"disk", VMF_STORAGE, "storage"},
+	{"nic", VMF_NETWORK, "network"},
+};
+
+bool vm_plugin_layers(const struct conf_section *root, const struct conf_section *section,
+	const struct conf_section *own, enum vmf_kind *kind, const struct conf_section *layers[2])
+{
+	const struct part *part = parts, *end = parts + VMF_COUNT(parts);
+	const struct conf_section *in;
+	const char *name;
+
+	while (part < end && !str_equal(part->keyword, section->keyword))
+		part++;
+	if (part == end)
+		return false;
+	*kind = part->kind;
+	layers[0] = NULL;
+	layers[1] = own;
+	if (!part->instance) /* of several plugins the last one counts */
+		return own == section->sections[section->n_sections - 1];
+	name = conf_string(section, part->instance);
+	in = conf_find(root, part->instance, name ? name : conf_string(root, part->instance));
+	if (!in || in->n_sections == 0 || !str_equal(in->sections[in->n_sections - 1]->keyword, own->keyword))
+		return false;
+	layers[0] = in->sections[in->n_sections - 1];
+	return true;
+}
+
+static int check_plugin(const struct conf_section *root, const struct conf_section *section,
+	const struct conf_section *own, struct vmf_error *err)
+{
+	struct vmf_error missing = VMF_ERROR_INIT;
+	const struct conf_section *layers[2];
+	const struct plugin *plugin;
+	struct vmf_opts *opts;
+	enum vmf_kind kind;
+
+	if (!vm_plugin_layers(root, section, own, &kind, layers))
+		return 0;
+	plugin = plugin_get(kind, own->keyword, &missing);
+	if (!plugin) { /* which may be there where the VM is going to run */
+		log_warn("%s: %s", conf_where(own->file, own->line), missing.message);
+		error_clear(&missing);
+		return 0;
+	}
+	opts = conf_opts_resolve(&plugin->desc, layers, 2, err);
+	conf_opts_free(opts);
+	return opts ? 0 : -1;
+}
+
+int vm_check_plugins(const struct conf_section *root, const char *file, struct vmf_error *err)
+{
+	for (size_t i = 0; i < root->n_sections; i++) {
+		const struct conf_section *section = root->sections[i];
+
+		for (size_t k = 0; k < section->n_sections; k++) {
+			const struct conf_section *own = section->sections[k];
+
+			if (!own->schema && str_equal(own->file, file) && check_plugin(root, section, own, err) < 0)
+				return -1;
+		}
+	}
 	return 0;
 }
 

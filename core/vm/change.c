@@ -9,10 +9,10 @@
 
 #define DEFINITION_MAX (4 << 20)
 
-/* The drive follows the configuration that is to be; *changed says whether it had to. */
-static int follow(struct vm *vm, const struct conf *next, bool *changed, struct vmf_error *err)
+/* The drive follows the VM that is to be; *changed says whether it had to. */
+static int follow(struct vm *vm, const struct vm *next, bool *changed, struct vmf_error *err)
 {
-	const char *now = conf_string(vm->root, "cdrom"), *then = conf_string(conf_root(next), "cdrom");
+	const char *now = vm_cdrom(vm->root), *then = vm_cdrom(next->root);
 	struct vm_state state;
 
 	vm_state_of(vm, &state);
@@ -28,14 +28,14 @@ static int follow(struct vm *vm, const struct conf *next, bool *changed, struct 
 
 static int write_locked(struct vm *vm, const char *text, struct vmf_error *err)
 {
-	struct conf *next = vm_try(vm, text, err);
+	struct vm *next = vm_try(vm, text, err);
 	bool changed = false;
 	int rc;
 
 	if (!next)
 		return -1;
 	rc = follow(vm, next, &changed, err);
-	conf_free(next);
+	vm_free(next);
 	if (rc < 0)
 		return vmf_context(err, "nothing was changed");
 	if (vm->ctx->dry_run) {
@@ -46,7 +46,7 @@ static int write_locked(struct vm *vm, const char *text, struct vmf_error *err)
 	if (rc < 0 && changed) {
 		struct vmf_error quiet = VMF_ERROR_INIT;
 
-		if (vm_change_medium(vm, conf_string(vm->root, "cdrom"), &quiet) < 0)
+		if (vm_change_medium(vm, vm_cdrom(vm->root), &quiet) < 0)
 			log_warn("vm \"%s\": the CD drive could not be put back: %s", vm->name, quiet.message);
 		error_clear(&quiet);
 	}

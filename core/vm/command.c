@@ -16,10 +16,12 @@
 #include "base/proc.h"
 #include "vm/start.h"
 
-/* A /dev/kvm that opens is no proof, one that makes a VM is a better one. */
-static bool kvm_works(const char **why)
+/* A /dev/kvm that opens is no proof, one that makes a VM is a better one; and QEMU may be another user, who has its
+ * group (see start.c), if it has one. */
+static bool kvm_works(const struct vm *vm, const char **why)
 {
 	autoclose int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	struct stat st;
 	int vm_fd;
 
 	if (fd < 0) {
@@ -29,6 +31,11 @@ static bool kvm_works(const char **why)
 	}
 	if (ioctl(fd, KVM_GET_API_VERSION, 0) != KVM_API_VERSION) {
 		*why = "/dev/kvm speaks another version";
+		return false;
+	}
+	if (vm->qemu_uid != geteuid() && fstat(fd, &st) == 0 && !(st.st_mode & S_IWOTH) &&
+		!(st.st_mode & S_IWGRP && st.st_gid)) {
+		*why = "/dev/kvm is closed to QEMU's user";
 		return false;
 	}
 	vm_fd = ioctl(fd, KVM_CREATE_VM, 0);
@@ -45,7 +52,7 @@ static void add_cpu(struct vm *vm, struct start *s)
 	const char *accel = conf_string(vm->root, "accel"), *cpu = conf_string(vm->root, "cpu"), *why = "";
 
 	if (str_equal(accel, "auto")) {
-		accel = kvm_works(&why) ? "kvm" : "tcg";
+		accel = kvm_works(vm, &why) ? "kvm" : "tcg";
 		if (str_equal(accel, "tcg") && !s->is_dry)
 			log_warn("vm \"%s\": no KVM (%s): the slow TCG runs it; accel = \"tcg\" silences this", vm->name, why);
 	}
@@ -307,7 +314,7 @@ static int add_disks(struct vm *vm, struct start *s, struct vmf_error *err)
 /* The drive is always there, so that a medium can be put in while the guest runs. */
 static int add_cdrom(struct vm *vm, struct start *s, struct vmf_error *err)
 {
-	const char *path = conf_string(vm->root, "cdrom");
+	const char *path = vm_cdrom(vm->root);
 	json_t *device = json_pack("{s:s, s:s, s:s}", "driver", "ide-cd", "id", "cdrom", "bus", "ide.1");
 
 	if (path) {
@@ -456,17 +463,26 @@ static void add_args(struct vm *vm, struct start *s)
 			qemu_args_add(&s->args, configured->items[i], NULL);
 }
 
+char *command_program(const struct vm *vm, struct vmf_error *err)
+{
+	const char *program = conf_string(vm->root, "qemu");
+	char *found = proc_find_program(program);
+
+	if (!found)
+		vmf_fail(err, VMF_E_MISSING, 0, "install Debian's package qemu-system-x86, or set qemu = to another",
+			"no program \"%s\"", program);
+	return found;
+}
+
 int command_build(struct vm *vm, struct start *s, struct vmf_error *err)
 {
 	struct qemu_args *args = &s->args;
-	const char *program = conf_string(vm->root, "qemu"), *append = conf_string(vm->root, "append");
-	const char *boot = conf_string(vm->root, "boot");
-	autofree char *found = proc_find_program(program);
+	const char *append = conf_string(vm->root, "append"), *boot = conf_string(vm->root, "boot");
+	autofree char *found = command_program(vm, err);
 	autostrbuf struct strbuf name = STRBUF_INIT;
 
 	if (!found)
-		return vmf_fail(err, VMF_E_MISSING, 0, "install Debian's package qemu-system-x86, or set qemu = to another",
-			"no program \"%s\"", program);
+		return -1;
 	qemu_args_init(args, found);
 	strbuf_puts(&name, "guest=");
 	strbuf_put_keyval(&name, vm->name);

@@ -25,22 +25,24 @@ static int with_force(struct vm *vm, const char *command, json_t *arguments, str
 {
 	int64_t deadline = time_now_ms() + TRAY_MS;
 	struct vmf_error first = VMF_ERROR_INIT;
+	bool is_forced;
 	int rc;
 
 	for (;;) {
-		bool force = time_now_ms() >= deadline;
-
-		json_object_set_new(arguments, "force", json_boolean(force));
+		is_forced = time_now_ms() >= deadline;
+		json_object_set_new(arguments, "force", json_boolean(is_forced));
 		error_clear(&first);
 		rc = qmp_command(vm->qmp, command, json_incref(arguments), NULL, time_now_ms() + QMP_MS, &first);
 		/* QEMU has no class of errors for this one */
-		if (rc == 0 || force || !first.message || !strstr(first.message, "is locked"))
+		if (rc == 0 || is_forced || !first.message || !strstr(first.message, "is locked"))
 			break;
 		time_sleep_ms(100);
 	}
 	json_decref(arguments);
 	if (rc < 0)
 		error_move(err, &first);
+	else if (is_forced)
+		log_warn("vm \"%s\": the guest had locked the CD drive, it was opened by force", vm->name);
 	return rc;
 }
 

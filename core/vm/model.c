@@ -32,14 +32,18 @@ static int add_builtin(struct ctx *ctx, struct vmf_error *err)
 	return rc;
 }
 
-/* A file that need not be there. */
-static int add_optional(struct conf *conf, const char *path, struct vmf_error *err)
+/* A file that need not be there: *is_there, unless NULL, says whether it is. */
+static int add_optional(struct conf *conf, const char *path, bool *is_there, struct vmf_error *err)
 {
 	struct vmf_error mine = VMF_ERROR_INIT;
+	int rc = conf_add_file(conf, path, &mine);
+	bool is_missing = rc < 0 && mine.code == VMF_E_NOT_FOUND && !file_exists(path);
 
-	if (conf_add_file(conf, path, &mine) == 0)
+	if (is_there)
+		*is_there = !is_missing;
+	if (rc == 0)
 		return 0;
-	if (mine.code == VMF_E_NOT_FOUND && !file_exists(path)) {
+	if (is_missing) {
 		error_clear(&mine);
 		return 0;
 	}
@@ -55,10 +59,10 @@ int ctx_load(struct ctx *ctx, struct vmf_error *err)
 	if (ctx->base)
 		return 0;
 	ctx->base = conf_new(&vm_schema);
-	if (add_builtin(ctx, err) < 0 || add_optional(ctx->base, main_file, err) < 0)
+	if (add_builtin(ctx, err) < 0 || add_optional(ctx->base, main_file, NULL, err) < 0)
 		goto fail;
 	ctx->with_default = conf_copy(ctx->base);
-	if (add_optional(ctx->with_default, default_file, err) < 0)
+	if (add_optional(ctx->with_default, default_file, NULL, err) < 0)
 		goto fail;
 	return 0;
 fail:
@@ -93,7 +97,7 @@ static struct conf *class_conf(struct ctx *ctx, const char *name, struct vmf_err
 			return ctx->classes[i];
 	conf = conf_copy(ctx->with_default);
 	/* a class without a file is a class all the same: it is part of the volumes' names */
-	if (add_optional(conf, path, err) < 0) {
+	if (add_optional(conf, path, NULL, err) < 0) {
 		conf_free(conf);
 		return NULL;
 	}
@@ -171,7 +175,7 @@ static int add_definition(struct vm *vm, struct conf *conf, const char *text, st
 {
 	if (text)
 		return conf_add_text(conf, vm->file, text, strlen(text), err);
-	return vm->is_defined ? conf_add_file(conf, vm->file, err) : 0;
+	return add_optional(conf, vm->file, &vm->is_defined, err);
 }
 
 /* Which class the VM is of; the caller frees *class_, which may be NULL. */
@@ -209,15 +213,6 @@ static struct conf *load_layers(struct vm *vm, const char *text, char **class_, 
 	free(*class_);
 	*class_ = NULL;
 	return NULL;
-}
-
-struct conf *vm_try(struct vm *vm, const char *text, struct vmf_error *err)
-{
-	char *class_;
-	struct conf *conf = load_layers(vm, text, &class_, err);
-
-	free(class_);
-	return conf;
 }
 
 static const char *word(const struct conf_section *section, const char *name, const char *otherwise)
@@ -314,14 +309,14 @@ static void configured_display(struct vm *vm)
 	vm->display.name = name && !str_equal(name, "none") ? name : NULL;
 }
 
-static int compose(struct vm *vm, struct vmf_error *err)
+/* TEXT stands for the definition's; NULL: its file. */
+static int compose(struct vm *vm, const char *text, struct vmf_error *err)
 {
 	const char *uuid;
 	uuid_t parsed;
 	char *class_;
 
-	vm->is_defined = file_exists(vm->file);
-	vm->conf = load_layers(vm, NULL, &class_, err);
+	vm->conf = load_layers(vm, text, &class_, err);
 	if (!vm->conf)
 		return -1;
 	vm->class_ = class_ ? arena_dup(&vm->arena, class_) : NULL;
@@ -376,7 +371,7 @@ struct vm *vm_load(struct ctx *ctx, const char *name, bool may_miss, struct vmf_
 	if (vm_name_check(name, err) < 0 || ctx_load(ctx, err) < 0)
 		return NULL;
 	vm = new_vm(ctx, name);
-	if (compose(vm, err) < 0)
+	if (compose(vm, NULL, err) < 0)
 		goto fail;
 	if (!vm->is_defined && !may_miss) {
 		autostrv struct strv names = STRV_INIT;
@@ -419,7 +414,23 @@ static void forget(struct vm *vm)
 int vm_reload(struct vm *vm, struct vmf_error *err)
 {
 	forget(vm);
-	return compose(vm, err);
+	return compose(vm, NULL, err);
+}
+
+int vm_become(struct vm *vm, const char *text, struct vmf_error *err)
+{
+	forget(vm);
+	return compose(vm, text, err) < 0 ? -1 : vm_check_plugins(vm->root, vm->file, err);
+}
+
+struct vm *vm_try(const struct vm *vm, const char *text, struct vmf_error *err)
+{
+	struct vm *trial = new_vm(vm->ctx, vm->name);
+
+	if (vm_become(trial, text, err) == 0)
+		return trial;
+	vm_free(trial);
+	return NULL;
 }
 
 void vm_free(struct vm *vm)
@@ -441,6 +452,13 @@ void vm_free(struct vm *vm)
 uint64_t vm_memory_bytes(const struct vm *vm)
 {
 	return (uint64_t)conf_number(vm->root, "memory");
+}
+
+const char *vm_cdrom(const struct conf_section *root)
+{
+	const char *path = conf_string(root, "cdrom");
+
+	return path && *path ? path : NULL;
 }
 
 /* ---- plugins and volumes ------------------------------------------------------------------ */

@@ -40,7 +40,7 @@ static int let_go_on(struct vm *vm, json_t *args, struct vmf_error *err)
 
 	vm_state_of(vm, &state);
 	/* QEMU died while saving: nothing can go on, and the unfinished file is removed by the other undo */
-	if (state.phase != VM_ALIVE)
+	if (!state.pid)
 		return 0;
 	return json_is_true(json_object_get(args, "was_running")) ? quick(vm, "cont", err) : 0;
 }
@@ -115,7 +115,7 @@ static int discard_memory(struct vm *vm, json_t *args, struct vmf_error *err)
 	struct vm_state state;
 
 	vm_state_of(vm, &state);
-	if (state.phase == VM_ALIVE)
+	if (state.pid)
 		quick(vm, "migrate_cancel", &quiet);
 	error_clear(&quiet);
 	if (unlink(json_string_value(json_object_get(args, "temporary"))) < 0 && errno != ENOENT)
@@ -140,6 +140,7 @@ int vm_save(struct vm *vm, struct vmf_error *err)
 		return vmf_fail(err, VMF_E_STATE, 0, "mend what stopped it, then `resume`, then `save`",
 			"vm \"%s\": it is %s and cannot be saved", vm->name, state.status);
 	plan = plan_new(vm, "save", true);
+	plan_then_end(plan);
 	plan_add(plan, &step_save_pause, json_pack("{s:b}", "was_running", str_equal(state.status, "running")),
 		"pause the guest");
 	plan_add(plan, &step_save_write, json_pack("{s:s, s:s}", "path", path, "temporary", temporary),
@@ -151,10 +152,14 @@ int vm_save(struct vm *vm, struct vmf_error *err)
 	}
 	rc = vm_lock(vm, err);
 	if (rc == 0)
-		rc = plan_run(plan, NULL, false, err);
+		rc = plan_run(plan, NULL, true, err);
+	if (rc == 0)
+		rc = vm_stop_locked(vm, STOP_QUIT, err);
+	if (rc == 0)
+		rc = plan_done(plan, err);
 	plan_free(plan);
 	if (rc < 0)
 		vmf_context(err, "vm \"%s\"", vm->name);
 	vm_unlock(vm);
-	return rc < 0 ? -1 : vm_stop(vm, STOP_QUIT, err);
+	return rc;
 }

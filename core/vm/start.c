@@ -226,6 +226,7 @@ static int open_log(struct vm *vm, struct start *s, struct vmf_error *err)
 {
 	autofree char *path = vm_lib_path(vm, "log", ".log");
 	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+	autostrbuf struct strbuf sizes = STRBUF_INIT;
 	struct stat st;
 
 	if (fd < 0)
@@ -239,6 +240,13 @@ static int open_log(struct vm *vm, struct start *s, struct vmf_error *err)
 
 		if (stat(serial, &st) == 0 && st.st_size > LOG_MAX && truncate(serial, 0) < 0)
 			log_debug("cannot truncate %s", serial);
+		strbuf_printf(&sizes, "%lld\n", (long long)(stat(serial, &st) == 0 ? st.st_size : 0));
+	}
+	/* a line for each port: what stands before is of earlier runs */
+	if (sizes.length && file_write_at(vm->run_fd, "logs", sizes.data, sizes.length, 0600) < 0) {
+		vmf_fail_errno(err, NULL, "cannot write %s/logs", vm->run_dir);
+		close(fd);
+		return -1;
 	}
 	return fd;
 }
@@ -340,7 +348,7 @@ static int end_qemu(struct vm *vm, json_t *args, struct vmf_error *err)
 
 const struct step step_spawn = {"qemu", spawn, end_qemu};
 
-/* What QEMU's words mean for the person, where we know. */
+/* What QEMU's words mean for the person, if we know; else NULL. */
 static const char *hint_for(const char *words)
 {
 	static const struct {
@@ -362,19 +370,23 @@ static const char *hint_for(const char *words)
 	for (size_t i = 0; i < VMF_COUNT(known); i++)
 		if (strstr(words, known[i].text))
 			return known[i].hint;
-	return "`vmf NAME log` has all of QEMU's words";
+	return NULL;
 }
 
 static int say_why(struct vm *vm, struct start *s, struct vmf_error *err)
 {
 	autofree char *path = vm_lib_path(vm, "log", ".log");
 	autofree char *words = NULL;
+	autofree char *hint = NULL;
 
 	if (s->pidfd < 0 || !proc_wait_end(s->pidfd, time_now_ms() + 100))
 		return vmf_context(err, "QEMU");
 	words = qemu_log_tail(path, s->log_offset, 2000);
+	hint = str_dup(hint_for(words));
+	if (!hint)
+		hint = str_printf("`vmf %s log` has all of QEMU's words", vm->name);
 	error_clear(err);
-	return vmf_fail(err, VMF_E_FAILED, 0, hint_for(words), "QEMU ended: %s", *words ? words : "without a word");
+	return vmf_fail(err, VMF_E_FAILED, 0, hint, "QEMU ended: %s", *words ? words : "without a word");
 }
 
 static int wait_incoming(struct vm *vm, struct start *s, struct vmf_error *err)
@@ -489,6 +501,17 @@ int vm_command(struct vm *vm, const struct vm_start_options *options, struct qem
 	}
 	start_free(&s);
 	return rc;
+}
+
+/* What would surely fail is said before anything is made. */
+static int check_host(const struct vm *vm, struct vmf_error *err)
+{
+	autofree char *program = command_program(vm, err);
+	autofree char *socket = str_printf("%s/qmp", vm->run_dir); /* none of the names is longer */
+
+	if (!program || qemu_socket_check(socket, err) < 0)
+		return vmf_context(err, "vm \"%s\"", vm->name);
+	return 0;
 }
 
 /* Everything that a plugin can say beforehand. */
@@ -610,6 +633,7 @@ static int start_locked(struct vm *vm, const struct vm_start_options *options, s
 			rc = qmp_command(vm->qmp, "cont", NULL, NULL, time_now_ms() + READY_MS, err);
 	}
 	plan_free(plan);
+	qmp_forget_death(vm->qmp); /* the connection stays, the pidfd goes */
 	start_free(&s);
 	return rc;
 }
@@ -619,17 +643,19 @@ int vm_start(struct vm *vm, const struct vm_start_options *options, struct vm_st
 	int rc;
 
 	memset(started, 0, sizeof(*started));
+	if (vm_need_unlocked(vm, err) < 0 || check_host(vm, err) < 0)
+		return -1;
 	if (vm->ctx->dry_run) {
 		struct plan *plan;
 
-		if (vm_resolve(vm, err) < 0)
+		if (vm_resolve(vm, err) < 0 || check(vm, err) < 0)
 			return -1;
 		plan = make_plan(vm);
 		plan_describe(plan);
 		plan_free(plan);
 		return 0;
 	}
-	if (vm_need_unlocked(vm, err) < 0 || vm_lock(vm, err) < 0)
+	if (vm_lock(vm, err) < 0)
 		return -1;
 	rc = start_locked(vm, options, started, err);
 	if (rc < 0)

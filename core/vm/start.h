@@ -23,6 +23,8 @@ struct start {
 	int pidfd;
 };
 
+/* QEMU's full path; NULL and err. The caller frees. */
+char *command_program(const struct vm *vm, struct vmf_error *err);
 /* The command line from what was gathered. */
 int command_build(struct vm *vm, struct start *start, struct vmf_error *err);
 

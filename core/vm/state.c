@@ -35,6 +35,11 @@ static void say(struct vm_state *state, enum vm_phase phase, const char *word)
 	snprintf(state->status, sizeof(state->status), "%s", word);
 }
 
+const char *vm_status_word(const char *word)
+{
+	return str_equal(word, "prelaunch") ? "paused" : word;
+}
+
 static void read_alive(int dir_fd, struct vm_state *state)
 {
 	autofree char *pid = file_read_at(dir_fd, "pid", 64, NULL);
@@ -47,7 +52,7 @@ static void read_alive(int dir_fd, struct vm_state *state)
 		state->since = st.st_mtime;
 	say(state, VM_ALIVE, "running");
 	if (qmp_last_state(dir_fd, "events", &last) == 0 && last.status[0]) {
-		say(state, VM_ALIVE, last.status);
+		say(state, VM_ALIVE, vm_status_word(last.status));
 		snprintf(state->detail, sizeof(state->detail), "%s", last.detail);
 	}
 	process = state->pid ? proc_state(state->pid) : 0;
@@ -68,7 +73,19 @@ static void read_ended(int dir_fd, struct vm_state *state)
 		return;
 	}
 	say(state, VM_CRASHED, "crashed");
-	snprintf(state->detail, sizeof(state->detail), "QEMU died; `vmf NAME log` has its last words");
+	snprintf(state->detail, sizeof(state->detail), "QEMU died");
+}
+
+static void say_interrupted(struct vm_state *state)
+{
+	say(state, VM_INTERRUPTED, "interrupted");
+	snprintf(state->detail, sizeof(state->detail), "a vmf died at work; the next command tidies up");
+}
+
+static void say_busy(struct vm_state *state, const char *word)
+{
+	say(state, VM_STARTING, word);
+	snprintf(state->detail, sizeof(state->detail), "another vmf is at work on it");
 }
 
 /* HAS_LOCK: whoever holds LOCK_OP is the caller. */
@@ -76,37 +93,40 @@ static void read_state(struct ctx *ctx, const char *name, bool has_lock, struct 
 {
 	autofree char *run = str_printf("%s/%s", ctx->paths.run, name);
 	autofree char *lasting = plan_journal_path(ctx, name, true);
-	autofree char *saved = str_printf("%s/saved/%s", ctx->paths.lib, name);
 	autoclose int dir_fd = open(run, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	autoclose int fd = dir_fd < 0 ? -1 : openat(dir_fd, "lock", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	int journal = 0, busy = 0;
+	enum journal_state journal = JOURNAL_NONE;
+	bool is_busy = false;
 
 	memset(state, 0, sizeof(*state));
 	say(state, VM_OFF, "off");
 	if (fd >= 0) {
 		autofree char *path = plan_journal_path(ctx, name, false);
 
-		busy = !has_lock && lock_is_held(fd, LOCK_OP) > 0;
+		is_busy = !has_lock && lock_is_held(fd, LOCK_OP) > 0;
 		journal = plan_journal_state(path);
 		if (lock_is_held(fd, LOCK_LIFE) > 0) {
 			read_alive(dir_fd, state);
-			if (journal == 2 || str_equal(state->status, "hung"))
-				return;
-			/* a start that has not committed: still at it, or killed */
-			say(state, busy ? VM_STARTING : VM_INTERRUPTED, busy ? "starting" : "interrupted");
+			if (journal == JOURNAL_OPEN && is_busy)
+				say_busy(state, "starting");
+			else if (!is_busy && !str_equal(state->status, "hung") &&
+				 (journal == JOURNAL_OPEN || file_exists(lasting)))
+				say_interrupted(state);
 			return;
 		}
 	}
-	if (busy) {
-		say(state, VM_STARTING, journal == 2 ? "stopping" : "busy");
-		snprintf(state->detail, sizeof(state->detail), "another vmf is at work on it");
-	} else if (journal == 2) {
+	if (is_busy)
+		say_busy(state, journal >= JOURNAL_STARTED ? "stopping" : "busy");
+	else if (journal == JOURNAL_STARTED)
 		read_ended(dir_fd, state);
-	} else if (journal == 1 || file_exists(lasting)) {
-		say(state, VM_INTERRUPTED, "interrupted");
-		snprintf(state->detail, sizeof(state->detail), "a vmf died at work; the next command tidies up");
-	} else if (file_exists(saved)) {
-		say(state, VM_SAVED, "saved");
+	else if (journal != JOURNAL_NONE || file_exists(lasting))
+		say_interrupted(state);
+	else {
+		autofree char *saved = str_printf("%s/saved/%s", ctx->paths.lib, name);
+
+		if (file_exists(saved))
+			say(state, VM_SAVED, "saved");
+		state->has_litter = dir_fd >= 0 && !has_lock;
 	}
 }
 
@@ -129,8 +149,8 @@ void vm_state_ask(struct vm *vm, struct vm_state *state, int64_t deadline_ms)
 	if (state->phase != VM_ALIVE || str_equal(state->status, "hung"))
 		return;
 	if (vm_qmp(vm, deadline_ms, &err) == 0 && qmp_status(vm->qmp, &word, deadline_ms, &err) == 0) {
-		if (!str_equal(word, state->status)) {
-			say(state, VM_ALIVE, word);
+		if (!str_equal(vm_status_word(word), state->status)) {
+			say(state, VM_ALIVE, vm_status_word(word));
 			if (!str_equal(word, "io-error"))
 				state->detail[0] = '\0';
 		}
@@ -148,6 +168,7 @@ void vm_state_ask(struct vm *vm, struct vm_state *state, int64_t deadline_ms)
 
 int vm_need_alive(struct vm *vm, struct vm_state *state, struct vmf_error *err)
 {
+	autofree char *hint = NULL;
 	struct vm_state mine;
 
 	if (!state)
@@ -155,8 +176,9 @@ int vm_need_alive(struct vm *vm, struct vm_state *state, struct vmf_error *err)
 	vm_state_of(vm, state);
 	if (state->phase == VM_ALIVE)
 		return 0;
-	return vmf_fail(err, VMF_E_STATE, 0, state->phase == VM_CRASHED ? "`vmf NAME log` says why" : "`start` it first",
-		"vm \"%s\" is not running, it is %s", vm->name, state->status);
+	hint = str_printf(state->phase == VM_CRASHED ? "`vmf %s log` has QEMU's last words" : "`vmf %s start` starts it",
+		vm->name);
+	return vmf_fail(err, VMF_E_STATE, 0, hint, "vm \"%s\" is not running, it is %s", vm->name, state->status);
 }
 
 int vm_need_off(struct vm *vm, struct vmf_error *err)
@@ -173,12 +195,13 @@ int vm_need_off(struct vm *vm, struct vmf_error *err)
 int vm_need_unlocked(struct vm *vm, struct vmf_error *err)
 {
 	const struct conf_value *v;
+	autofree char *hint = NULL;
 
 	if (!conf_number(vm->root, "locked"))
 		return 0;
 	v = conf_get(vm->root, "locked");
-	return vmf_fail(err, VMF_E_PERMISSION, 0, "`vmf NAME unlock` allows changes again",
-		"vm \"%s\" is locked (%s)", vm->name, conf_where(v->file, v->line));
+	hint = str_printf("`vmf %s unlock` allows changes again", vm->name);
+	return vmf_fail(err, VMF_E_PERMISSION, 0, hint, "vm \"%s\" is locked (%s)", vm->name, conf_where(v->file, v->line));
 }
 
 /* ---- the run folder and its lock ---------------------------------------------------------- */
@@ -296,17 +319,26 @@ void vm_unlock(struct vm *vm)
 
 int vm_tidy(struct vm *vm, struct vmf_error *err)
 {
+	struct vmf_error mine = VMF_ERROR_INIT;
 	struct vm_state state;
 
 	if (vm->ctx->dry_run)
 		return 0;
 	vm_state_of(vm, &state);
-	if (state.phase != VM_INTERRUPTED)
+	if (state.phase != VM_INTERRUPTED && !state.has_litter)
 		return 0;
-	if (vm_lock(vm, err) < 0)
+	if (vm_lock(vm, &mine) == 0) {
+		vm_unlock(vm);
+		return state.phase == VM_INTERRUPTED ? vm_reload(vm, err) : 0;
+	}
+	/* somebody who may only look */
+	if (mine.code != VMF_E_PERMISSION) {
+		error_move(err, &mine);
 		return -1;
-	vm_unlock(vm);
-	return vm_reload(vm, err);
+	}
+	log_debug("vm \"%s\": %s", vm->name, mine.message);
+	error_clear(&mine);
+	return 0;
 }
 
 void vm_tidy_ended(struct vm *vm)

@@ -21,5 +21,15 @@ extern const struct step step_volume_rename;   /* rename.c */
 extern const struct step step_file_rename;
 extern const struct step step_save_pause;      /* save.c */
 extern const struct step step_save_write;
+extern const struct step step_volume_snapshot; /* snapshot.c */
+extern const struct step step_snapshot_remove;
+extern const struct step step_volume_rollback;
+extern const struct step step_guest_resume;
+extern const struct step step_volume_clone;    /* clone.c */
+extern const struct step step_file_copy;
+
+/* The text of a new definition as the first step of PLAN. The VM takes on what the text says, so that the steps
+ * that follow make disks for the VM that it is going to be. (create.c) */
+int plan_definition(struct vm *vm, struct plan *plan, const struct vm_create_options *options, struct vmf_error *err);
 
 #endif

@@ -50,22 +50,30 @@ static int end_alive(struct vm *vm, enum vm_stop_how how, struct vm_state *state
 	return 0;
 }
 
-int vm_stop(struct vm *vm, enum vm_stop_how how, struct vmf_error *err)
+int vm_stop_locked(struct vm *vm, enum vm_stop_how how, struct vmf_error *err)
 {
 	struct vm_state state;
-	int rc = 0;
 
-	if (vm_need_unlocked(vm, err) < 0 || vm_lock(vm, err) < 0)
-		return -1;
 	vm_state_of(vm, &state);
-	if (state.phase == VM_ALIVE)
-		rc = end_alive(vm, how, &state, err);
-	else if (state.phase == VM_CRASHED)
+	if (state.phase == VM_CRASHED)
 		log_warn("vm \"%s\": it had crashed; what was left of it is removed", vm->name);
 	else if (state.phase == VM_OFF || state.phase == VM_SAVED)
 		log_info("vm \"%s\": it is %s already", vm->name, state.status);
-	if (rc == 0)
-		rc = tear_down(vm, err);
+	else if (plan_mark_ending(vm, err) < 0)
+		return -1;
+	/* a save that has just been committed is an interrupted one to those who do not know us */
+	if ((state.phase == VM_ALIVE || state.phase == VM_INTERRUPTED) && end_alive(vm, how, &state, err) < 0)
+		return -1;
+	return tear_down(vm, err);
+}
+
+int vm_stop(struct vm *vm, enum vm_stop_how how, struct vmf_error *err)
+{
+	int rc;
+
+	if (vm_need_unlocked(vm, err) < 0 || vm_lock(vm, err) < 0)
+		return -1;
+	rc = vm_stop_locked(vm, how, err);
 	if (rc < 0)
 		vmf_context(err, "vm \"%s\"", vm->name);
 	vm_unlock(vm);

@@ -105,8 +105,10 @@ int vm_name_check(const char *name, struct vmf_error *err);
 struct vm *vm_load(struct ctx *ctx, const char *name, bool may_miss, struct vmf_error *err);
 /* One whose definition cannot be read, to mend it: it has a name, a file and the layers below. */
 struct vm *vm_load_broken(struct ctx *ctx, const char *name, struct vmf_error *err);
-/* All layers with TEXT in place of the definition's file: what is wrong with it? The caller frees. */
-struct conf *vm_try(struct vm *vm, const char *text, struct vmf_error *err);
+/* The VM as it would be if TEXT were its definition; NULL and err if that has mistakes. */
+struct vm *vm_try(const struct vm *vm, const char *text, struct vmf_error *err);
+/* The VM itself becomes what TEXT says; after a failure it must be reloaded. */
+int vm_become(struct vm *vm, const char *text, struct vmf_error *err);
 /* The same after the definition was changed; what was resolved or connected is given up. */
 int vm_reload(struct vm *vm, struct vmf_error *err);
 void vm_free(struct vm *vm);
@@ -119,6 +121,8 @@ char *vm_volume_prefix(const struct vm *vm);
 /* The next free volume name in the VM's default store; the caller frees. NULL and err. */
 char *vm_next_volume(struct vm *vm, struct vmf_error *err);
 uint64_t vm_memory_bytes(const struct vm *vm);
+/* The image in the CD drive, or NULL. "" stands for none where a class has one. */
+const char *vm_cdrom(const struct conf_section *root);
 /* An element of a plugin's list, whatever its stride. */
 const struct vmf_volume *vm_volume_at(const struct vmf_volume_list *list, size_t i);
 /* Locally administered, from the UUID and the NIC's number alone. */
@@ -134,6 +138,13 @@ struct vm_instance {
 };
 int vm_instance_find(const struct conf_section *root, const char *keyword, const char *name, enum vmf_kind kind,
 	struct vm_instance *instance, struct vmf_error *err);
+
+/* Of which kind plugin section OWN, which stands in SECTION, is, and what it resolves with: what it is put over (or
+ * NULL), then itself. False: it has no effect, as another plugin's counts. */
+bool vm_plugin_layers(const struct conf_section *root, const struct conf_section *section,
+	const struct conf_section *own, enum vmf_kind *kind, const struct conf_section *layers[2]);
+/* Asks the plugins' own tables what they think of those of their sections that FILE has touched last. */
+int vm_check_plugins(const struct conf_section *root, const char *file, struct vmf_error *err);
 
 /* A call and all that it needs: one after the other may use the same struct. */
 struct vm_call {
@@ -175,10 +186,13 @@ struct vm_state {
 	enum vm_phase phase;
 	char status[24];   /* one word for people: "running", "paused", "io-error", "hung", "off", "crashed", ... */
 	char detail[200];  /* why, or "" */
-	pid_t pid;         /* VM_ALIVE; else 0 */
+	pid_t pid;         /* of a QEMU that lives, whatever the phase; else 0 */
 	int64_t since;     /* start, seconds since the epoch; 0: unknown */
+	bool has_litter;   /* VM_OFF, VM_SAVED: a vmf that was killed early has left an empty run folder */
 };
 
+/* QEMU's word for its state, as people say it: one that was started paused is "prelaunch" to QEMU. */
+const char *vm_status_word(const char *word);
 /* What is true now, without asking QEMU: the lock, the run folder, the event log, /proc. */
 void vm_state_read(struct ctx *ctx, const char *name, struct vm_state *state);
 /* The same for a VM that we may hold the lock of ourselves. */
@@ -227,6 +241,8 @@ int vm_command(struct vm *vm, const struct vm_start_options *options, struct qem
 enum vm_stop_how { STOP_QUIT, STOP_KILL };
 /* Until QEMU is gone and all is tidied: QMP quit, then SIGTERM, then SIGKILL. */
 int vm_stop(struct vm *vm, enum vm_stop_how how, struct vmf_error *err);
+/* The same for one who has the VM's lock and keeps it. */
+int vm_stop_locked(struct vm *vm, enum vm_stop_how how, struct vmf_error *err);
 /* Removes the memory on disk: for when the guest goes on without it. */
 int vm_forget_saved(struct vm *vm, struct vmf_error *err);
 /* Presses the power button and waits. VMF_E_TIMEOUT if the guest does not go. */
@@ -250,9 +266,43 @@ int vm_destroy(struct vm *vm, struct vmf_error *err);
 /* The VM itself goes by its new name afterwards. */
 int vm_rename(struct vm *vm, const char *new_name, struct vmf_error *err);
 
+/* ---- snapshots and clones (snapshot.c, clone.c) -------------------------------------------- */
+
+struct vm_snapshot {
+	char *name;
+	int64_t created;     /* seconds since the epoch, 0: unknown */
+	uint64_t used_bytes; /* 0: unknown */
+	struct strv disks;   /* titles of those that have it */
+};
+
+struct vm_snapshots {
+	struct vm_snapshot *items; /* the oldest first */
+	size_t count;
+	size_t n_disks; /* of the VM, but for read-only ones, which have none */
+};
+
+/* All disks or none; a running guest is paused meanwhile. */
+int vm_snapshot(struct vm *vm, const char *name, struct vmf_error *err);
+int vm_snapshots(struct vm *vm, struct vm_snapshots *all, struct vmf_error *err);
+void vm_snapshots_free(struct vm_snapshots *all);
+int vm_snapshot_remove(struct vm *vm, const char *name, struct vmf_error *err);
+/* Of a VM that is off. FLAGS: VMF_SNAPSHOT_*. */
+int vm_rollback(struct vm *vm, const char *name, uint32_t flags, struct vmf_error *err);
+
+enum vm_clone_how { CLONE_ANY, CLONE_COW, CLONE_COPY };
+
+struct vm_clone_options {
+	const char *origin;   /* a VM's name */
+	const char *snapshot; /* of it, or NULL: as it is now */
+	enum vm_clone_how how; /* CLONE_ANY: copy-on-write where the stores can */
+};
+/* Makes VM, which is not defined yet. */
+int vm_clone(struct vm *vm, const struct vm_clone_options *options, struct vmf_error *err);
+
 /* ---- changes of the definition (change.c, medium.c) --------------------------------------- */
 
-/* TEXT with SETTINGS, "key=value" each ("key=" removes the line); NULL and err. The caller frees. */
+/* TEXT with SETTINGS, "key=value" each ("key=" removes the line, key="" sets the empty text); NULL and err. The
+ * caller frees. */
 char *vm_edit_text(struct vm *vm, const char *text, const struct strv *settings, struct vmf_error *err);
 /*
  * Changes the definition and keeps its comments; one that is not there is made. What a running VM can follow
@@ -279,6 +329,8 @@ struct step {
 struct plan *plan_new(struct vm *vm, const char *operation, bool lasting);
 /* FORWARD plans are finished by recovery, others undone. */
 void plan_forward(struct plan *plan);
+/* Once committed, QEMU is to be ended: for plans that are kept until plan_done(). */
+void plan_then_end(struct plan *plan);
 /* The operation concerns VM NAME, too: a command on that one recovers it as well. For lasting plans. */
 void plan_also(struct plan *plan, const char *name);
 /* Adds a step; ARGS is consumed; the description is what --dry-run shows. */
@@ -287,12 +339,21 @@ void plan_add(struct plan *plan, const struct step *step, json_t *args, const ch
 int plan_run(struct plan *plan, void *data, bool keep, struct vmf_error *err);
 /* For a dry run: the steps' descriptions go to the context. */
 void plan_describe(const struct plan *plan);
+/* Removes the journal of a plan that was kept. */
+int plan_done(struct plan *plan, struct vmf_error *err);
 void plan_free(struct plan *plan);
 
 /* Undoes (or finishes) what a journal says and removes it. Called with the VM's lock held. */
 int plan_recover(struct vm *vm, struct vmf_error *err);
-/* Is there a journal: 0 none, 1 of an operation that did not commit, 2 of a start that did. */
-int plan_journal_state(const char *path);
+enum journal_state {
+	JOURNAL_NONE,
+	JOURNAL_OPEN,    /* of an operation that did not commit */
+	JOURNAL_STARTED, /* of a start that did */
+	JOURNAL_ENDING,  /* the same, and its tear-down was begun */
+};
+enum journal_state plan_journal_state(const char *path);
+/* Notes in the start's journal that its tear-down has begun: if we die, the next one goes on with it. */
+int plan_mark_ending(struct vm *vm, struct vmf_error *err);
 /* The steps of a start, undone: tear-down. */
 int plan_undo_start(struct vm *vm, struct vmf_error *err);
 char *plan_journal_path(const struct ctx *ctx, const char *name, bool lasting);

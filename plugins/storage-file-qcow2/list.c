@@ -55,7 +55,6 @@ static int open_nearest(const struct fq_store *s)
 
 int fq_check(const struct vmf_call *c, struct vmf_pool *pool, struct vmf_error *err)
 {
-	bool raw = fq_opt_is(c, "format", "raw");
 	struct statvfs vfs;
 	struct fq_store s;
 	int fd;
@@ -79,8 +78,8 @@ int fq_check(const struct vmf_call *c, struct vmf_pool *pool, struct vmf_error *
 		pool->free_bytes = (uint64_t)vfs.f_bavail * vfs.f_frsize;
 	}
 	pool->caps = FQ_CAPS;
-	if (raw)
-		pool->caps &= ~(VMF_STORAGE_SNAPSHOT | VMF_STORAGE_LIVE_SNAPSHOT);
+	if (fq_opt_format(c) == FQ_QCOW2)
+		pool->caps |= FQ_CAPS_QCOW2;
 	if (is_shared(fd))
 		pool->caps |= VMF_STORAGE_SHARED;
 	pool->data_percent = pool->meta_percent = -1;

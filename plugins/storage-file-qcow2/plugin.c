@@ -28,7 +28,7 @@ static const struct vmf_option options[] = {
 
 static const struct vmf_need needs[] = {
 	{.type = VMF_NEED_PROGRAM, .optional = 1, .what = "qemu-img", .package = "qemu-utils",
-		.why = "snapshots of stopped VMs, growing qcow2 volumes, preallocation, compressed images"},
+		.why = "snapshots of stopped VMs, growing qcow2 volumes, copies of compressed images"},
 };
 
 bool fq_opt_is(const struct vmf_call *c, const char *option, const char *value)
@@ -72,6 +72,13 @@ static const struct vmf_storage_ops ops = {
 	.grow = fq_grow,
 	.attach = fq_attach,
 	.detach = fq_detach,
+	.snapshot = fq_snapshot,
+	.snapshots = fq_snapshots,
+	.rollback = fq_rollback,
+	.snapshot_remove = fq_snapshot_remove,
+	.clone = fq_clone,
+	.send = fq_send,
+	.receive = fq_receive,
 };
 
 VMF_PLUGIN(storage_file_qcow2) = {

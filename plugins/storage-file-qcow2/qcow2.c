@@ -2,8 +2,8 @@
 /*
  * qcow2, as docs/interop/qcow2.txt of QEMU has it: big-endian, in clusters. Cluster 0 holds the head, its
  * extensions and the backing file's name. The refcount table points to blocks of 16-bit counts, one per
- * cluster of the file; the L1 table to L2 tables, and those to the guest's clusters. A new image has an L1
- * table of zeroes, which is a hole in the file.
+ * cluster of the file; the L1 table to L2 tables, and those to the guest's clusters. This file reads and
+ * checks heads and lists of snapshots; content.c reads what is in an image, pack.c writes one.
  */
 #include "qcow2.h"
 
@@ -12,11 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define EXT_END 0u
-#define EXT_BACKING_FORMAT 0xe2792acau
 #define V2_LENGTH 72u
 #define V3_LENGTH 104u
-#define NEW_LENGTH 112u /* with the compression type, as QEMU writes it */
 
 uint64_t qcow2_get64(const void *at)
 {
@@ -80,7 +77,7 @@ static int broken(struct reader *r, struct vmf_error *err, const char *what)
 /* LENGTH bytes at OFFSET, from the first page if they are there. */
 static int fetch(struct reader *r, void *data, size_t length, uint64_t offset)
 {
-	if (offset + length <= r->have) {
+	if (length <= r->have && offset <= r->have - length) {
 		memcpy(data, r->first + offset, length);
 		return 0;
 	}
@@ -101,11 +98,11 @@ static int read_extensions(struct reader *r, struct qcow2 *q, struct vmf_error *
 		type = qcow2_get32(head);
 		length = qcow2_get32(head + 4);
 		at += sizeof(head);
-		if (type == EXT_END)
+		if (type == QCOW2_EXT_END)
 			return 0;
 		if (length > end - at)
 			return broken(r, err, "an extension of its head runs over");
-		if (type == EXT_BACKING_FORMAT) {
+		if (type == QCOW2_EXT_BACKING_FORMAT) {
 			if (length >= sizeof(q->backing_format))
 				return broken(r, err, "the name of its backing file's format is too long");
 			if (fetch(r, q->backing_format, length, at) < 0)
@@ -166,7 +163,7 @@ static int read_fields(struct reader *r, struct qcow2 *q, struct vmf_error *err)
 		return broken(r, err, "its clusters have no proper size");
 	if (q->version == 3 && (q->header_length < V3_LENGTH || q->header_length > 1u << q->cluster_bits))
 		return broken(r, err, "its head has no proper length");
-	if (q->refcount_order > 6 || q->size > INT64_MAX)
+	if (q->refcount_order > 6 || q->size > FQ_MAX_SIZE)
 		return broken(r, err, "its head makes no sense");
 	return 0;
 }
@@ -239,115 +236,61 @@ int qcow2_check(const struct vmf_call *c, int fd, const char *path, const struct
 	return check_refcount(&r, q, err);
 }
 
-/* ---- writing ------------------------------------------------------------------------------ */
+/* ---- snapshots ---------------------------------------------------------------------------- */
 
-static uint64_t div_up(uint64_t n, uint64_t by)
+#define MAX_SNAPSHOTS 65536u /* QEMU's own limit */
+#define ENTRY_LENGTH 40u
+#define SNAPSHOT_SIZE_END 16u /* of the extra data, with the disk's size in it */
+
+/* Reads the entry at *AT and moves on to the next one. */
+static int read_snapshot(struct reader *r, const struct qcow2 *q, uint64_t *at, struct qcow2_snapshot *snapshot,
+	struct vmf_error *err)
 {
-	return n / by + (n % by != 0);
-}
+	unsigned char entry[ENTRY_LENGTH], extra[SNAPSHOT_SIZE_END];
+	uint32_t extra_length, id_length, name_length;
+	uint64_t names;
+	char *text;
 
-/* A count block counts for itself, so the number of blocks is found by going round. */
-static void lay_out(struct qcow2_layout *at, const struct qcow2_new *n)
-{
-	uint64_t cluster = (uint64_t)1 << n->cluster_bits, before;
-
-	*at = (struct qcow2_layout){.header = 1, .table = 1, .blocks = 1};
-	at->l1_entries = div_up(n->size, cluster * (cluster / 8));
-	at->l1 = div_up(at->l1_entries * 8, cluster);
-	do {
-		before = at->table + at->blocks;
-		at->blocks = div_up(at->header + before + at->l1, cluster / 2);
-		at->table = div_up(at->blocks * 8, cluster);
-	} while (at->table + at->blocks != before);
-}
-
-size_t qcow2_head(char *head, size_t length, const struct qcow2_new *n, const struct qcow2_layout *at)
-{
-	size_t backing = n->backing ? strlen(n->backing) : 0;
-	size_t format = n->backing_format ? strlen(n->backing_format) : 0;
-	size_t end = NEW_LENGTH;
-
-	if (NEW_LENGTH + 16 + format + 8 + backing > length || backing > QCOW2_MAX_BACKING)
-		return 0;
-	memset(head, 0, NEW_LENGTH);
-	if (format) {
-		qcow2_put32(head + end, EXT_BACKING_FORMAT);
-		qcow2_put32(head + end + 4, (uint32_t)format);
-		memset(head + end + 8, 0, (format + 7) & ~(size_t)7);
-		memcpy(head + end + 8, n->backing_format, format);
-		end += 8 + ((format + 7) & ~(size_t)7);
+	if (fetch(r, entry, sizeof(entry), *at) < 0)
+		return broken(r, err, "its list of snapshots is cut off");
+	id_length = qcow2_get16(entry + 12);
+	name_length = qcow2_get16(entry + 14);
+	extra_length = qcow2_get32(entry + 36);
+	names = *at + ENTRY_LENGTH + extra_length;
+	text = r->c->host->alloc(r->c, (size_t)id_length + name_length + 2);
+	if (extra_length > 1024 || fetch(r, text, id_length, names) < 0 ||
+		fetch(r, text + id_length + 1, name_length, names + id_length) < 0)
+		return broken(r, err, "its list of snapshots makes no sense");
+	snapshot->id = text;
+	snapshot->name = text + id_length + 1;
+	snapshot->created = qcow2_get32(entry + 16);
+	snapshot->l1_offset = qcow2_get64(entry);
+	snapshot->l1_entries = qcow2_get32(entry + 8);
+	snapshot->size = q->size;
+	if (extra_length >= SNAPSHOT_SIZE_END) {
+		if (fetch(r, extra, sizeof(extra), *at + ENTRY_LENGTH) < 0)
+			return broken(r, err, "its list of snapshots is cut off");
+		snapshot->size = qcow2_get64(extra + 8);
 	}
-	memset(head + end, 0, 8); /* the end of the extensions */
-	end += 8;
-	if (backing) {
-		memcpy(head + end, n->backing, backing);
-		qcow2_put64(head + 8, end);
-		qcow2_put32(head + 16, (uint32_t)backing);
-		end += backing;
-	}
-	qcow2_put32(head, QCOW2_MAGIC);
-	qcow2_put32(head + 4, 3);
-	qcow2_put32(head + 20, n->cluster_bits);
-	qcow2_put64(head + 24, n->size);
-	qcow2_put32(head + 36, (uint32_t)at->l1_entries);
-	qcow2_put64(head + 40, (at->header + at->table + at->blocks) << n->cluster_bits);
-	qcow2_put64(head + 48, at->header << n->cluster_bits);
-	qcow2_put32(head + 56, (uint32_t)at->table);
-	qcow2_put32(head + 96, 4); /* counts of 1 << 4 bits */
-	qcow2_put32(head + 100, NEW_LENGTH);
-	return end;
-}
-
-/* The refcount table and its blocks: a page at a time, as with small clusters there can be many. */
-static int write_counts(int fd, const struct qcow2_new *n, const struct qcow2_layout *at)
-{
-	uint64_t total = at->header + at->table + at->blocks + at->l1;
-	off_t table = (off_t)(at->header << n->cluster_bits), blocks = table + (off_t)(at->table << n->cluster_bits);
-	char page[4096];
-	size_t fill = 0;
-
-	for (uint64_t i = 0; i < at->blocks; i++) {
-		qcow2_put64(page + fill, (uint64_t)blocks + (i << n->cluster_bits));
-		fill += 8;
-		if (fill == sizeof(page) || i + 1 == at->blocks) {
-			if (fq_pwrite(fd, page, fill, table) < 0)
-				return -1;
-			table += (off_t)fill;
-			fill = 0;
-		}
-	}
-	/* all blocks are full but the last, and they lie in a row */
-	for (size_t i = 0; i < sizeof(page); i += 2)
-		qcow2_put16(page + i, 1);
-	for (uint64_t bytes = total * 2; bytes; bytes -= fill, blocks += (off_t)fill) {
-		fill = bytes < sizeof(page) ? (size_t)bytes : sizeof(page);
-		if (fq_pwrite(fd, page, fill, blocks) < 0)
-			return -1;
-	}
+	if (snapshot->size > FQ_MAX_SIZE)
+		return broken(r, err, "its list of snapshots makes no sense");
+	*at = (names + id_length + name_length + 7) & ~(uint64_t)7;
 	return 0;
 }
 
-int qcow2_write(
-	const struct vmf_call *c, int fd, const char *path, const struct qcow2_new *n, struct vmf_error *err)
+int qcow2_read_snapshots(const struct vmf_call *c, int fd, const char *path, const struct qcow2 *q,
+	struct qcow2_snapshot **list, struct vmf_error *err)
 {
-	struct qcow2_layout at;
-	char head[2048];
-	size_t room = sizeof(head), length;
+	struct reader r = {.c = c, .path = path, .fd = fd};
+	uint64_t at = q->snapshots_offset;
 
-	lay_out(&at, n);
-	if (at.l1_entries * 8 > QCOW2_MAX_L1)
-		return c->host->fail(err, VMF_E_CONFIG, 0, "choose a larger cluster_size",
-			"%llu GiB are too many for clusters of %u bytes", (unsigned long long)(n->size >> 30),
-			1u << n->cluster_bits);
-	if (room > (size_t)1 << n->cluster_bits)
-		room = (size_t)1 << n->cluster_bits;
-	length = qcow2_head(head, room, n, &at);
-	if (!length)
-		return c->host->fail(err, VMF_E_CONFIG, 0, "choose a larger cluster_size, or shorter names",
-			"the backing file's name \"%s\" is too long for the head of %s", n->backing, path);
-	/* the head last: without it the file is not an image */
-	if (ftruncate(fd, (off_t)((at.header + at.table + at.blocks) << n->cluster_bits) + (off_t)at.l1_entries * 8) < 0 ||
-		write_counts(fd, n, &at) < 0 || fq_pwrite(fd, head, length, 0) < 0)
-		return fq_fail_errno(c, err, errno, NULL, "cannot write %s", path);
+	*list = NULL;
+	if (q->n_snapshots > MAX_SNAPSHOTS || at > INT64_MAX)
+		return broken(&r, err, "its list of snapshots makes no sense");
+	if (q->n_snapshots)
+		*list = c->host->alloc(c, q->n_snapshots * sizeof(**list));
+	for (uint32_t i = 0; i < q->n_snapshots; i++)
+		if (read_snapshot(&r, q, &at, &(*list)[i], err) < 0)
+			return -1;
 	return 0;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* The head of a qcow2 image: read, checked, and written for an image that is new and empty. */
+/* qcow2 images: their heads and snapshots read and checked, new ones written. */
 #ifndef FQ_QCOW2_H
 #define FQ_QCOW2_H
 
@@ -12,6 +12,14 @@
 #define QCOW2_COMPRESSION 0x8u
 #define QCOW2_EXTENDED_L2 0x10u
 #define QCOW2_KNOWN 0x1fu
+
+#define QCOW2_EXT_END 0u /* extensions of the head */
+#define QCOW2_EXT_BACKING_FORMAT 0xe2792acau
+
+#define QCOW2_COPIED (UINT64_C(1) << 63) /* entries of L1 and L2 tables: counted once */
+#define QCOW2_PACKED (UINT64_C(1) << 62) /* L2: compressed, the rest is laid out otherwise */
+#define QCOW2_ZERO UINT64_C(1)           /* L2, version 3: reads as zeroes */
+#define QCOW2_OFFSET UINT64_C(0x00fffffffffffe00)
 
 #define QCOW2_MIN_BITS 9
 #define QCOW2_MAX_BITS 21
@@ -38,10 +46,23 @@ struct qcow2_new {
 	const char *backing, *backing_format; /* NULL: none */
 };
 
-/* Where things are in a new image: clusters in this order. */
-struct qcow2_layout {
-	uint64_t header, table, blocks, l1; /* clusters: of the refcount table, of refcount blocks, of L1 */
+struct qcow2_snapshot {
+	const char *id, *name; /* host's memory; the id is unique, the name need not be */
+	int64_t created;       /* seconds since the epoch */
+	uint64_t l1_offset, size;
+	uint32_t l1_entries;
+};
+
+/* An image in the making: its clusters are given out one after the other, its head comes last. */
+struct qcow2_pack {
+	const struct vmf_call *c;
+	int fd;
+	const char *path; /* for messages */
+	struct qcow2_new n;
+	uint64_t *l1, *l2; /* as they will stand in the file */
 	uint64_t l1_entries;
+	uint64_t l2_index, l2_at; /* the L2 table at work and its cluster; l2_at 0: none yet */
+	uint64_t next;            /* cluster */
 };
 
 uint64_t qcow2_get64(const void *at);
@@ -55,10 +76,22 @@ void qcow2_put16(void *at, uint16_t value);
 int qcow2_read(const struct vmf_call *c, int fd, const char *path, struct qcow2 *q, struct vmf_error *err);
 /* What QEMU or we could not use: encrypted, corrupt, cut off, with a part elsewhere. */
 int qcow2_check(const struct vmf_call *c, int fd, const char *path, const struct qcow2 *q, struct vmf_error *err);
-/* Makes FD, which is empty, an image without data. */
-int qcow2_write(
-	const struct vmf_call *c, int fd, const char *path, const struct qcow2_new *n, struct vmf_error *err);
-/* The head's bytes at the start of cluster 0, LENGTH at most; 0: the names do not fit. */
-size_t qcow2_head(char *head, size_t length, const struct qcow2_new *n, const struct qcow2_layout *at);
+/* All of q->n_snapshots; the list is host's memory. */
+int qcow2_read_snapshots(const struct vmf_call *c, int fd, const char *path, const struct qcow2 *q,
+	struct qcow2_snapshot **list, struct vmf_error *err);
+
+/* ---- pack.c ------------------------------------------------------------------------------- */
+
+/* Begins an image in FD, which is empty and stays the caller's. N's strings must live until the end. */
+int qcow2_pack_begin(struct qcow2_pack *pack, const struct vmf_call *c, int fd, const char *path,
+	const struct qcow2_new *n, struct vmf_error *err);
+/*
+ * Where the guest's bytes from OFFSET on belong: *at in the file, for *length of them at most, which becomes
+ * less if they do not lie in a row. Offsets must ascend. What is placed and not written reads as zeroes.
+ */
+int qcow2_pack_place(
+	struct qcow2_pack *pack, uint64_t offset, uint64_t *length, uint64_t *at, struct vmf_error *err);
+/* Tables, counts and head: only now it is an image. */
+int qcow2_pack_end(struct qcow2_pack *pack, struct vmf_error *err);
 
 #endif

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Volumes in the making have no name (O_TMPFILE) or a temporary one, and get theirs by link(2), which
- * never replaces anything. A temporary name is held by flock(2): what nobody holds was left by a process
- * that died, and goes when somebody meets it. (A pid would be another host's on a shared filesystem.)
+ * Volumes in the making have no name (O_TMPFILE) or, where the filesystem cannot do that, a temporary one,
+ * and get theirs by link(2), which never replaces anything. A file without a name goes when we go. A temporary
+ * name is held by flock(2): what nobody holds was left by a process that died, and goes when somebody meets
+ * it. (A pid would be another host's on a shared filesystem.)
  */
 #include "store.h"
 
@@ -34,16 +35,16 @@ static int new_named(struct fq_store *s, const char *name, struct fq_temp *t, st
 	return s->h->fail(err, VMF_E_BUSY, 0, NULL, "cannot keep %s: something removes it", t->path);
 }
 
-int fq_temp_new(struct fq_store *s, const char *name, bool named, struct fq_temp *t, struct vmf_error *err)
+int fq_temp_new(struct fq_store *s, const char *name, struct fq_temp *t, struct vmf_error *err)
 {
 	*t = (struct fq_temp){.fd = -1};
-	if (!named) {
-		t->fd = openat(s->fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-		if (t->fd >= 0)
-			return 0;
-		if (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL && errno != ENOENT)
-			return fq_fail_errno(s->c, err, errno, NULL, "cannot create a file in %s", s->dir);
+	t->fd = openat(s->fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	if (t->fd >= 0) {
+		t->path = s->h->printf(s->c, "/proc/%d/fd/%d", (int)getpid(), t->fd);
+		return 0;
 	}
+	if (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL && errno != ENOENT)
+		return fq_fail_errno(s->c, err, errno, NULL, "cannot create a file in %s", s->dir);
 	return new_named(s, name, t, err);
 }
 

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -12,94 +11,31 @@
 
 /* ---- create ------------------------------------------------------------------------------- */
 
-#define ZEROES ((size_t)4 << 20)
-
-/* preallocation = full: the disk has seen every block before the guest does. */
-static int fill_raw(struct fq_store *s, int fd, uint64_t size, const char *path, struct vmf_error *err)
+/* Whether a new volume takes up all of its size at once. */
+static bool takes_all(const struct vmf_call *c)
 {
-	char *zeroes = mmap(NULL, ZEROES, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	int rc = zeroes == MAP_FAILED ? -1 : 0;
-
-	for (uint64_t done = 0; rc == 0 && done < size;) {
-		size_t part = size - done < ZEROES ? (size_t)(size - done) : ZEROES;
-
-		rc = fq_pwrite(fd, zeroes, part, (off_t)done);
-		done += part;
-		if (rc == 0 && s->h->progress(s->c, "allocating", done, size) < 0) {
-			munmap(zeroes, ZEROES);
-			return s->h->fail(err, VMF_E_FAILED, 0, NULL, "stopped while %s was made", path);
-		}
-	}
-	if (rc < 0)
-		fq_fail_errno(s->c, err, errno, NULL, "cannot write %s", path);
-	if (zeroes != MAP_FAILED)
-		munmap(zeroes, ZEROES);
-	return rc;
-}
-
-static int write_raw(struct fq_store *s, int fd, uint64_t size, const char *path, struct vmf_error *err)
-{
-	const struct vmf_call *c = s->c;
-
-	if (ftruncate(fd, (off_t)size) < 0)
-		return fq_fail_errno(c, err, errno, NULL, "cannot make %s %" PRIu64 " bytes large", path, size);
-	if (fq_opt_is(c, "preallocation", "falloc") && fallocate(fd, 0, 0, (off_t)size) < 0)
-		return fq_fail_errno(c, err, errno, errno == EOPNOTSUPP ? "use preallocation = \"full\"" : NULL,
-			"cannot allocate %" PRIu64 " bytes for %s", size, path);
-	return fq_opt_is(c, "preallocation", "full") ? fill_raw(s, fd, size, path, err) : 0;
-}
-
-/* With preallocation qemu-img knows how to lay out a full image. */
-static int write_allocated(struct fq_store *s, struct fq_temp *t, uint64_t size, struct vmf_error *err)
-{
-	const struct vmf_host *h = s->h;
-	const char *const argv[] = {"qemu-img", "create", "-q", "-f", "qcow2", "-o",
-		h->printf(s->c, "preallocation=%s,cluster_size=%" PRIu64, h->opt_string(s->c, "preallocation"),
-			fq_opt_cluster_size(s->c)),
-		t->path, h->printf(s->c, "%" PRIu64, size), NULL};
-	struct vmf_run run = {.size = sizeof(run), .argv = argv};
-
-	return h->run_checked(s->c, &run, err);
-}
-
-static int write_volume(
-	struct fq_store *s, struct fq_temp *t, enum fq_format format, uint64_t size, const char *path, struct vmf_error *err)
-{
-	struct qcow2_new n = {.size = size};
-
-	if (format == FQ_RAW)
-		return write_raw(s, t->fd, size, path, err);
-	if (t->path)
-		return write_allocated(s, t, size, err);
-	n.cluster_bits = (uint32_t)__builtin_ctzll(fq_opt_cluster_size(s->c));
-	return qcow2_write(s->c, t->fd, path, &n, err);
+	return fq_opt_is(c, "preallocation", "falloc") || fq_opt_is(c, "preallocation", "full");
 }
 
 int fq_create(const struct vmf_call *c, const char *name, uint64_t size_bytes, struct vmf_error *err)
 {
-	enum fq_format format = fq_opt_is(c, "format", "raw") ? FQ_RAW : FQ_QCOW2;
-	bool allocated = !fq_opt_is(c, "preallocation", "off");
-	uint64_t size = (size_bytes + 511) & ~(uint64_t)511;
 	struct fq_store s;
-	struct fq_temp t;
+	struct fq_sink sink;
 	int rc = -1;
 
-	if (size_bytes == 0 || size > (uint64_t)INT64_MAX)
+	if (size_bytes == 0 || size_bytes > FQ_MAX_SIZE)
 		return c->host->fail(err, VMF_E_USAGE, 0, NULL, "a volume of %" PRIu64 " bytes cannot be made", size_bytes);
 	if (fq_opt_check(c, err) < 0 || fq_store_open(c, &s, !c->dry_run, err) < 0)
 		return -1;
 	if (fq_find_none(&s, name, err) == 0 &&
-		(!allocated || s.fd < 0 || fq_opt_is(c, "preallocation", "metadata") || fq_need_space(&s, size, err) == 0)) {
-		const char *path = c->host->printf(c, "%s/%s%s", s.dir, name, fq_ending(format));
-
+		(s.fd < 0 || !takes_all(c) || fq_need_space(&s, size_bytes, err) == 0)) {
 		if (c->dry_run)
 			rc = 0;
-		else if (fq_temp_new(&s, name, allocated && format == FQ_QCOW2, &t, err) == 0) {
-			rc = write_volume(&s, &t, format, size, path, err);
-			if (rc == 0)
-				rc = fq_temp_publish(&s, &t, name, format, err);
+		else if (fq_sink_open(&s, name, size_bytes, &sink, err) == 0) {
+			if (fq_sink_zero(&sink, 0, sink.size, err) == 0 && fq_sink_end(&sink, false, err) == 0)
+				rc = fq_sink_publish(&sink, err);
 			else
-				fq_temp_drop(&s, &t);
+				fq_sink_drop(&sink);
 		}
 	}
 	fq_store_close(&s);
@@ -235,23 +171,36 @@ static int grow_live(struct fq_store *s, uint64_t size, struct vmf_error *err)
 	return s->h->qmp(s->c, "block_resize", arguments, -1, NULL, NULL, err);
 }
 
-static int grow_stopped(struct fq_store *s, const struct fq_volume *v, uint64_t size, struct vmf_error *err)
+/* What is there stays as it is: only the new end is allocated. */
+static int grow_raw(struct fq_store *s, const struct fq_volume *v, uint64_t now, uint64_t size, struct vmf_error *err)
 {
-	const char *const argv[] = {"qemu-img", "resize", "-q", "-f", "qcow2", v->path,
+	int fd = fq_open(s, v, O_RDWR, err), rc = 0;
+
+	if (fd < 0)
+		return -1;
+	if (S_ISBLK(v->st.st_mode) || fq_fd_size(fd) != (int64_t)now)
+		rc = s->h->fail(err, VMF_E_UNSUPPORTED, 0, NULL, "%s is not a file that can grow", v->path);
+	else if (takes_all(s->c) ? fallocate(fd, 0, (off_t)now, (off_t)(size - now)) < 0 : ftruncate(fd, (off_t)size) < 0) {
+		int errnum = errno;
+
+		/* a part may have been allocated before there was no more */
+		if (ftruncate(fd, (off_t)now) < 0)
+			s->h->log(s->c, VMF_LOG_WARN, "%s has grown, but not as far as it should", v->path);
+		rc = fq_fail_errno(s->c, err, errnum, NULL, "cannot make %s %" PRIu64 " bytes large", v->path, size);
+	}
+	close(fd);
+	return rc;
+}
+
+static int grow_stopped(
+	struct fq_store *s, const struct fq_volume *v, uint64_t now, uint64_t size, struct vmf_error *err)
+{
+	const char *const argv[] = {"qemu-img", "resize", "-q", fq_qemu_img_name(s, v),
 		s->h->printf(s->c, "%" PRIu64, size), NULL};
-	struct vmf_run run = {.size = sizeof(run), .argv = argv};
-	int fd, rc;
 
 	if (fq_must_be_free(s, v, true, err) < 0)
 		return -1;
-	if (v->format == FQ_QCOW2)
-		return s->h->run_checked(s->c, &run, err);
-	fd = fq_open(s, v, O_RDWR, err);
-	if (fd < 0)
-		return -1;
-	rc = write_raw(s, fd, size, v->path, err);
-	close(fd);
-	return rc;
+	return v->format == FQ_QCOW2 ? fq_qemu_img_change(s, v, argv, err) : grow_raw(s, v, now, size, err);
 }
 
 static int grow_found(struct fq_store *s, const struct fq_volume *v, uint64_t size, struct vmf_error *err)
@@ -265,7 +214,7 @@ static int grow_found(struct fq_store *s, const struct fq_volume *v, uint64_t si
 			"%s has %" PRIu64 " bytes and cannot shrink to %" PRIu64, v->path, now, size);
 	if (size == now || s->c->dry_run)
 		return 0;
-	return fq_is_live(s, v) ? grow_live(s, size, err) : grow_stopped(s, v, size, err);
+	return fq_is_live(s, v) ? grow_live(s, size, err) : grow_stopped(s, v, now, size, err);
 }
 
 int fq_grow(const struct vmf_call *c, const char *name, uint64_t size_bytes, struct vmf_error *err)
@@ -275,7 +224,7 @@ int fq_grow(const struct vmf_call *c, const char *name, uint64_t size_bytes, str
 	struct fq_volume v;
 	int rc = -1;
 
-	if (size_bytes == 0 || size > (uint64_t)INT64_MAX)
+	if (size_bytes == 0 || size_bytes > FQ_MAX_SIZE)
 		return c->host->fail(err, VMF_E_USAGE, 0, NULL, "a volume cannot have %" PRIu64 " bytes", size_bytes);
 	if (fq_store_open(c, &s, false, err) < 0)
 		return -1;

@@ -187,7 +187,7 @@ END_TEST
 /* Whatever conf_quote() makes reads back as it was. */
 START_TEST(quoted_strings_read_back)
 {
-	static const char *const words[] = {"", "a b", "\"", "\\", "\\\"", "${x}", "$", "${", "a\nb\tc", "\x01\x7f" "1", "'", "#",
+	static const char *const words[] = {"", "a b", "\"", "\\", "\\\"", "${x}", "$", "${", "a\nb\tc", ("\x01\x7f" "1"), "'", "#",
 		"// x", "/* y */", "}", "\xf0\x9f\x98\x80", "\r\n", "\\n", "a\\"};
 
 	for (size_t i = 0; i < VMF_COUNT(words); i++) {
