@@ -206,6 +206,22 @@ int vm_need_unlocked(struct vm *vm, struct vmf_error *err)
 
 /* ---- the run folder and its lock ---------------------------------------------------------- */
 
+/* To ask for a name that nobody has loads every module of nsswitch.conf, and most machines have no user vmf: the
+ * package's own user is looked up where packages put users. */
+static struct passwd *local_user(const char *name)
+{
+	FILE *file = fopen("/etc/passwd", "re");
+	struct passwd *pw;
+
+	if (!file)
+		return NULL;
+	do {
+		pw = fgetpwent(file);
+	} while (pw && !str_equal(pw->pw_name, name));
+	fclose(file);
+	return pw;
+}
+
 static int qemu_identity(struct vm *vm, struct vmf_error *err)
 {
 	const char *user = conf_string(vm->root, "user");
@@ -215,7 +231,7 @@ static int qemu_identity(struct vm *vm, struct vmf_error *err)
 	vm->qemu_gid = getgid();
 	if (geteuid() != 0)
 		return 0;
-	pw = getpwnam(user ? user : "vmf");
+	pw = user ? getpwnam(user) : local_user("vmf");
 	if (!pw && user)
 		return vmf_fail(err, VMF_E_CONFIG, 0, "`useradd --system` makes it, or set user = \"nobody\"",
 			"no user \"%s\" on this machine to run QEMU as", user);
