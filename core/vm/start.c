@@ -26,12 +26,8 @@
 
 static int make_run_folder(struct vm *vm, json_t *args, void *data, struct vmf_error *err)
 {
-	autofree char *log_folder = str_printf("%s/log", vm->ctx->paths.lib);
-
 	(void)args;
 	(void)data;
-	if (file_mkdirs(log_folder, 0700, err) < 0)
-		return -1;
 	/* QEMU's own corner: the only place here that it may write to */
 	if (mkdirat(vm->run_fd, "q", 0711) < 0 && errno != EEXIST)
 		return vmf_fail_errno(err, NULL, "cannot create %s/q", vm->run_dir);
