@@ -83,14 +83,18 @@ void error_clear(struct vmf_error *err)
 
 void error_move(struct vmf_error *to, struct vmf_error *from)
 {
+	if (!to) {
+		error_clear(from);
+		return;
+	}
 	*to = *from;
 	memset(from, 0, sizeof(*from));
 }
 
 const char *error_code_name(int code)
 {
-	static const char *const names[] = {"ok", "failed", "usage", "config", "not-found", "exists", "state", "busy",
-		"permission", "missing", "timeout", "no-space", "unsupported"};
+	static const char *const names[] = {"ok", "failed", "usage", "config", "not-found", "exists", "state",
+		"busy", "permission", "missing", "timeout", "no-space", "unsupported"};
 
 	if (code < 0 || (size_t)code >= VMF_COUNT(names))
 		return "failed";

@@ -37,8 +37,18 @@ void lex_complain(struct lexer *lexer, int line, const char *fmt, ...)
 static bool is_word(char c)
 {
 	/* a libconfuse word ends at these, too */
-	static const bool ends[256] = {['#'] = true, ['"'] = true, ['\''] = true, ['='] = true, ['{'] = true,
-		['}'] = true, ['('] = true, [')'] = true, ['+'] = true, [','] = true, ['*'] = true, [0x7f] = true};
+	static const bool ends[256] = {['#'] = true,
+		['"'] = true,
+		['\''] = true,
+		['='] = true,
+		['{'] = true,
+		['}'] = true,
+		['('] = true,
+		[')'] = true,
+		['+'] = true,
+		[','] = true,
+		['*'] = true,
+		[0x7f] = true};
 
 	return (unsigned char)c > ' ' && !ends[(unsigned char)c];
 }

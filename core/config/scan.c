@@ -236,7 +236,8 @@ recover:
 	if (s->token.kind == TOKEN_CLOSE)
 		advance(s);
 	else
-		s->lexer.bad_line = s->token.line; /* where the list took the next option's name for an item */
+		s->lexer.bad_line =
+			s->token.line; /* where the list took the next option's name for an item */
 	return -1;
 }
 

@@ -90,8 +90,8 @@ static int no_key(const char *key, struct vmf_error *err)
 {
 	autofree char *quoted = str_quote(key);
 
-	return vmf_fail(
-		err, VMF_E_USAGE, 0, "as in: memory, disk.root.size, disk.\"a.b\".size", "%s is no key", quoted);
+	return vmf_fail(err, VMF_E_USAGE, 0, "as in: memory, disk.root.size, disk.\"a.b\".size",
+		"%s is no key", quoted);
 }
 
 int target_find(struct arena *arena, const struct conf_schema *schema, const char *key, bool may_be_plugin,
@@ -111,8 +111,8 @@ int target_find(struct arena *arena, const struct conf_schema *schema, const cha
 			break;
 		}
 		if ((section->flags & VMF_CONF_TITLED) && !is_title(words[i]))
-			return vmf_fail(err, VMF_E_CONFIG, 0, NULL, "%s: \"%s\" is no name for a %s", key, words[i],
-				section->keyword);
+			return vmf_fail(err, VMF_E_CONFIG, 0, NULL, "%s: \"%s\" is no name for a %s", key,
+				words[i], section->keyword);
 		t->in[t->depth].schema = section;
 		t->in[t->depth].index = index;
 		t->in[t->depth++].title = section->flags & VMF_CONF_TITLED ? words[i] : NULL;
