@@ -83,6 +83,10 @@ void error_clear(struct vmf_error *err)
 
 void error_move(struct vmf_error *to, struct vmf_error *from)
 {
+	if (!to) {
+		error_clear(from);
+		return;
+	}
 	*to = *from;
 	memset(from, 0, sizeof(*from));
 }

@@ -418,6 +418,11 @@ START_TEST(death_is_noticed)
 		_exit(0);
 	}
 	pidfd = proc_pidfd(pid);
+	if (pidfd < 0 && getenv("VMF_VALGRIND")) { /* which does not know the call */
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+		return;
+	}
 	ck_assert_int_ge(pidfd, 0);
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
 	qmp_close(qmp);
