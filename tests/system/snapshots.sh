@@ -137,6 +137,7 @@ ok "to what it was" agree 1
 
 # The guest numbers blocks: the first of each disk gets 1, 2, 3, ... in turn, each on the disk before the next.
 # So in any one moment no disk is ahead of one before it, nor behind it by more than one.
+# shellcheck disable=SC2016 # the guest's shell expands it
 writer='i=0; while :; do i=$((i+1)); for d in vda vdb; do printf "%-512s" $i | dd of=/dev/$d bs=512 count=1 oflag=direct seek=8000 2>/dev/null; done; done'
 
 number() # VOLUME: what the guest has written there
