@@ -187,19 +187,19 @@ demo_define() {
 
 demo_hints() {
 	program=$build/vmf
-	case $program in "$here"/*) program=${program#"$here"/} ;; esac
+	case $program in "$here"/*) program=./${program#"$here"/} ;; esac
 	vmf="$program -C $demo_home"
 	cat <<END
 
 You will be at the serial console of demo0, a root shell. To leave it press ^] (Ctrl and ]): the VM goes on.
 Then, or in another terminal, try
 
-  $vmf demo0 info                          all about it: QEMU, disk, network, display
-  $vmf demo0 save && $vmf demo0 start      type "ticks" first: it goes on counting
-  $vmf demo0 console                       back here
+  $vmf demo0 info            # all about it: QEMU, disk, network, display
+  $vmf demo0 save start      # its memory to disk and back: "ticks" in it goes on counting
+  $vmf demo0 console         # back to it
 
-  $vmf demo0 stop                          ends it
-  $vmf demo0 destroy --yes                 and removes it
+  $vmf demo0 stop            # ends it
+  $vmf demo0 destroy --yes   # removes it, and all that was made for it
 
 END
 }

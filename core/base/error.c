@@ -60,10 +60,17 @@ int vmf_context(struct vmf_error *err, const char *fmt, ...)
 	va_start(ap, fmt);
 	text = str_vprintf(fmt, ap);
 	va_end(ap);
-	message = str_printf("%s: %s", text, err->message);
+	message = str_printf("%s: ", text);
+	/* layers that know the same thing say it once */
+	if (!str_starts(err->message, message)) {
+		free(message);
+		message = str_printf("%s: %s", text, err->message);
+		free(err->message);
+		err->message = message;
+	} else {
+		free(message);
+	}
 	free(text);
-	free(err->message);
-	err->message = message;
 	return -1;
 }
 
@@ -76,14 +83,18 @@ void error_clear(struct vmf_error *err)
 
 void error_move(struct vmf_error *to, struct vmf_error *from)
 {
+	if (!to) {
+		error_clear(from);
+		return;
+	}
 	*to = *from;
 	memset(from, 0, sizeof(*from));
 }
 
 const char *error_code_name(int code)
 {
-	static const char *const names[] = {"ok", "failed", "usage", "config", "not-found", "exists", "state", "busy",
-		"permission", "missing", "timeout", "no-space", "unsupported"};
+	static const char *const names[] = {"ok", "failed", "usage", "config", "not-found", "exists", "state",
+		"busy", "permission", "missing", "timeout", "no-space", "unsupported"};
 
 	if (code < 0 || (size_t)code >= VMF_COUNT(names))
 		return "failed";

@@ -97,6 +97,16 @@ char proc_state(pid_t pid)
 	return end && end[1] == ' ' ? end[2] : 0;
 }
 
+bool proc_is_polling(pid_t pid)
+{
+	char path[64], where[128] = "";
+	autoclose int fd = -1;
+
+	snprintf(path, sizeof(path), "/proc/%d/wchan", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	return fd >= 0 && read(fd, where, sizeof(where) - 1) > 0 && strstr(where, "poll");
+}
+
 struct capture {
 	int fd;
 	struct strbuf *buf;
@@ -186,7 +196,7 @@ int proc_run(struct vmf_run *run, int64_t deadline_ms, struct vmf_error *err)
 	int rc, status;
 
 	if (!program)
-		return vmf_fail(err, VMF_E_MISSING, 0, "`vmf doctor` says which package has it",
+		return vmf_fail(err, VMF_E_MISSING, 0, "is it installed, and its folder in PATH?",
 			"no program %s", run->argv[0]);
 	if (run->timeout_ms > 0)
 		deadline_ms = time_now_ms() + run->timeout_ms;

@@ -24,6 +24,9 @@ int proc_signal(int pidfd, int signal);      /* pidfd_send_signal(2) */
 int proc_wait_end(int pidfd, int64_t deadline_ms);
 /* The state letter of /proc/PID/stat ('R', 'S', 'T', 'Z', ...), or 0 if there is no such process. */
 char proc_state(pid_t pid);
+/* Does its main thread sleep in poll(2) or the like, as that of a program does whose loop waits for events? False, too,
+ * if the kernel does not tell. */
+bool proc_is_polling(pid_t pid);
 
 /*
  * Locks of open file descriptions (fcntl(2), F_OFD_SETLK): inherited across exec, gone when the last

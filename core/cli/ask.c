@@ -8,14 +8,10 @@
 
 #include "base/proc.h"
 #include "cli/cli.h"
+#include "cli/talk.h"
 
 #define ANSWER_MS 60000
 #define HOLD_MS 30 /* QEMU lets so much time pass after a key goes down, and after it goes up */
-
-static int need_unlocked_alive(struct vm *vm, struct vmf_error *err)
-{
-	return vm_need_unlocked(vm, err) < 0 ? -1 : vm_need_alive(vm, NULL, err);
-}
 
 /* ---- send --------------------------------------------------------------------------------- */
 
@@ -33,59 +29,73 @@ int verb_send(struct cli_call *call, struct vmf_error *err)
 	struct vm *vm = call->vm;
 	const char *line = call->args.items[0];
 	autofree char *answer = NULL;
+	autofree char *text = NULL;
 	size_t n;
 
-	if (need_unlocked_alive(vm, err) < 0)
-		return -1;
-	if (call->ctx->dry_run) {
-		printf("send to QEMU's monitor: %s\n", line);
+	if (out_dry(call, "send to QEMU's monitor: %s", line))
 		return 0;
-	}
-	if (vm_qmp(vm, time_now_ms() + ANSWER_MS, err) < 0)
+	if (talk_qmp(vm, true, err) < 0)
 		return -1;
 	if (qmp_hmp(vm->qmp, line, &answer, time_now_ms() + ANSWER_MS, err) < 0)
 		return vmf_context(err, "vm \"%s\"", vm->name);
-	n = strlen(answer);
-	if (is_complaint(answer)) {
-		while (n && answer[n - 1] == '\n')
-			answer[--n] = '\0';
+	text = out_clean(answer);
+	n = strlen(text);
+	if (is_complaint(text)) {
+		while (n && text[n - 1] == '\n')
+			text[--n] = '\0';
 		return vmf_fail(err, VMF_E_FAILED, 0, "`send help` lists what QEMU knows",
-			"vm \"%s\": QEMU: %s", vm->name, answer);
+			"vm \"%s\": QEMU: %s", vm->name, text);
 	}
-	if (call->ctx->json)
-		out_json(json_pack("{s:s}", "answer", answer));
-	else if (n)
-		printf("%s%s", answer, answer[n - 1] == '\n' ? "" : "\n");
+	if (call->ctx->json) {
+		out_result(call, json_pack("{s:o}", "answer", out_string(answer)), NULL);
+	} else {
+		printf("%s%s", text, n && text[n - 1] != '\n' ? "\n" : "");
+	}
 	return 0;
 }
 
 /* ---- qmp ---------------------------------------------------------------------------------- */
 
+/* A bare word is a command without arguments. The caller frees. */
+static char *qmp_line(const char *text, struct vmf_error *err)
+{
+	json_t *json;
+	char *line;
+
+	text += strspn(text, " \t\r\n");
+	if (*text == '{')
+		return str_dup(text);
+	json = json_pack("{s:s}", "execute", text);
+	line = json ? json_dumps(json, JSON_COMPACT) : NULL;
+	json_decref(json);
+	if (!line)
+		vmf_fail(err, VMF_E_USAGE, 0, NULL, "qmp: the command is no UTF-8");
+	return line;
+}
+
+static void print_answer(struct cli_call *call, json_t *answer)
+{
+	if (isatty(STDOUT_FILENO) && !call->ctx->json) {
+		json_dumpf(answer, stdout, JSON_INDENT(2));
+		putchar('\n');
+	} else {
+		out_json(json_incref(answer));
+	}
+}
+
 int verb_qmp(struct cli_call *call, struct vmf_error *err)
 {
 	struct vm *vm = call->vm;
-	const char *text = call->args.items[0] + strspn(call->args.items[0], " \t\r\n");
-	autofree char *line = NULL;
+	autofree char *line = qmp_line(call->args.items[0], err);
 	autofree char *answer = NULL;
-	json_t *json, *error;
-	int rc = 0;
+	json_t *json;
+	const json_t *error;
 
-	if (*text == '{') {
-		line = str_dup(text);
-	} else {
-		json = json_pack("{s:s}", "execute", text);
-		line = json ? json_dumps(json, JSON_COMPACT) : NULL;
-		json_decref(json);
-		if (!line)
-			return vmf_fail(err, VMF_E_USAGE, 0, NULL, "the command is not UTF-8");
-	}
-	if (need_unlocked_alive(vm, err) < 0)
+	if (!line)
 		return -1;
-	if (call->ctx->dry_run) {
-		printf("send to QMP: %s\n", line);
+	if (out_dry(call, "send to QMP: %s", line))
 		return 0;
-	}
-	if (vm_qmp(vm, time_now_ms() + ANSWER_MS, err) < 0)
+	if (talk_qmp(vm, true, err) < 0)
 		return -1;
 	if (qmp_raw(vm->qmp, line, &answer, time_now_ms() + ANSWER_MS, err) < 0)
 		return vmf_context(err, "vm \"%s\"", vm->name);
@@ -93,15 +103,14 @@ int verb_qmp(struct cli_call *call, struct vmf_error *err)
 	error = json_object_get(json, "error");
 	if (error) {
 		const char *words = json_string_value(json_object_get(error, "desc"));
+		autofree char *clean = out_clean(words ? words : answer);
 
-		rc = vmf_fail(
-			err, VMF_E_FAILED, 0, NULL, "vm \"%s\": QEMU: %s", vm->name, words ? words : answer);
+		vmf_fail(err, VMF_E_FAILED, 0, NULL, "vm \"%s\": QEMU: %s", vm->name, clean);
 	}
 	if (!error || !call->ctx->json) /* the error is said as JSON anyway */
-		out_json(json);
-	else
-		json_decref(json);
-	return rc;
+		print_answer(call, json);
+	json_decref(json);
+	return error ? -1 : 0;
 }
 
 /* ---- sendkey ------------------------------------------------------------------------------ */
@@ -243,7 +252,7 @@ static int press_all(struct vm *vm, json_t *presses, struct vmf_error *err)
 	json_t *press;
 	size_t i;
 
-	if (vm_qmp(vm, time_now_ms() + ANSWER_MS, err) < 0 || check_keys(vm, presses, err) < 0 ||
+	if (check_keys(vm, presses, err) < 0 ||
 		qmp_status(vm->qmp, &status, time_now_ms() + ANSWER_MS, err) < 0)
 		return -1;
 	/* QEMU drops what is pressed while the guest stands still */
@@ -256,15 +265,19 @@ static int press_all(struct vm *vm, json_t *presses, struct vmf_error *err)
 
 int verb_sendkey(struct cli_call *call, struct vmf_error *err)
 {
+	struct vm *vm = call->vm;
+	const char *keys = call->args.items[0];
 	json_t *presses = json_array();
-	int rc = parse_keys(call->args.items[0], presses, err);
+	int rc = parse_keys(keys, presses, err);
 
-	if (rc == 0)
-		rc = need_unlocked_alive(call->vm, err);
-	if (rc == 0 && call->ctx->dry_run)
-		printf("press %s\n", call->args.items[0]);
-	else if (rc == 0 && press_all(call->vm, presses, err) < 0)
-		rc = vmf_context(err, "vm \"%s\"", call->vm->name);
+	if (rc == 0 && !out_dry(call, "press %s", keys)) {
+		rc = talk_qmp(vm, true, err);
+		if (rc == 0 && press_all(vm, presses, err) < 0)
+			rc = vmf_context(err, "vm \"%s\"", vm->name);
+		if (rc == 0)
+			out_result(call, json_pack("{s:o}", "pressed", json_incref(presses)),
+				"%s: pressed %s", vm->name, keys);
+	}
 	json_decref(presses);
 	return rc;
 }

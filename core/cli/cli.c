@@ -46,6 +46,12 @@ const char *cli_option(const struct cli_call *call, const char *name, size_t nth
 	return NULL;
 }
 
+int cli_usage(struct vmf_error *err, const char *what)
+{
+	err->code = VMF_E_USAGE;
+	return vmf_context(err, "%s", what);
+}
+
 static bool is_number(const char *word)
 {
 	if (!*word)
@@ -231,29 +237,45 @@ static int check_chain(int argc, char **argv, int i, struct vmf_error *err)
 	return 0;
 }
 
+/* A VM whose definition has mistakes, if VERB is there to mend them or has to do with what runs; else NULL. */
+static struct vm *load_broken(struct ctx *ctx, const char *name, const struct cli_verb *verb, struct vmf_error *err)
+{
+	struct vm_state state;
+	struct vm *vm;
+
+	vm_state_read(ctx, name, &state);
+	if (err->code != VMF_E_CONFIG || !((verb->flags & VERB_BROKEN) || (verb->flags & VERB_LIVE && state.phase != VM_OFF)))
+		return NULL;
+	vm = vm_load_broken(ctx, name, NULL);
+	if (vm && !(verb->flags & VERB_BROKEN))
+		log_warn("%s", err->message);
+	if (vm)
+		error_clear(err);
+	return vm;
+}
+
 /* The VM as VERB wants it: defined, unless the verb can do without; *vm is kept from verb to verb. */
 static int load_for(struct ctx *ctx, const char *name, const struct cli_verb *verb, struct vm **vm,
 	struct vmf_error *err)
 {
 	struct vm_state state;
+	autofree char *kept = str_dup(name); /* it may be the VM's own */
 
+	name = kept;
 	if (!*vm) {
 		*vm = vm_load(ctx, name, true, err);
 		/* what a killed vmf has left is put right before anything else, also of a VM that is not defined */
 		if (*vm && vm_tidy(*vm, err) < 0)
 			return -1;
 	}
-	if (!*vm && err->code == VMF_E_CONFIG && (verb->flags & VERB_BROKEN)) {
-		*vm = vm_load_broken(ctx, name, NULL);
-		if (*vm)
-			error_clear(err);
-	}
+	if (!*vm)
+		*vm = load_broken(ctx, name, verb, err);
 	if (!*vm)
 		return -1;
 	if ((*vm)->is_defined || (verb->flags & VERB_MAY_MISS))
 		return 0;
 	vm_state_read(ctx, name, &state);
-	if ((verb->flags & VERB_TRACE) && state.phase != VM_OFF)
+	if ((verb->flags & (VERB_TRACE | VERB_LIVE)) && state.phase != VM_OFF)
 		return 0;
 	vm_free(*vm);
 	*vm = vm_load(ctx, name, false, err);
@@ -278,6 +300,7 @@ static int run_chain(struct ctx *ctx, int argc, char **argv, int *exit_code, str
 		return -1;
 	while (rc == 0 && i < argc && !log_interrupted) {
 		struct cli_call call = {.ctx = ctx, .verb = cli_find(cli_verbs, argv[i])};
+		autofree char *name = str_dup(vm ? vm->name : argv[0]); /* rename changes it */
 
 		if (!call.verb) {
 			if (is_number(argv[i]) && !ctx->dry_run)
@@ -287,7 +310,7 @@ static int run_chain(struct ctx *ctx, int argc, char **argv, int *exit_code, str
 		}
 		i = take_words(&call, argv, argc, i + 1, err);
 		call.is_last = i >= argc;
-		rc = load_for(ctx, vm ? vm->name : argv[0], call.verb, &vm, err);
+		rc = load_for(ctx, name, call.verb, &vm, err);
 		if (rc == 0) {
 			call.vm = vm;
 			rc = call.verb->run(&call, err);

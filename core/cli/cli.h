@@ -46,6 +46,7 @@ struct cli_verb {
 #define VERB_SIZE 0x2u     /* its optional word is a size with a unit: a bare number is a wait */
 #define VERB_TRACE 0x4u    /* also for a VM whose definition is gone, while something of it is left */
 #define VERB_BROKEN 0x8u   /* also for a VM whose definition cannot be read */
+#define VERB_LIVE 0x10u    /* for what runs, whatever has become of its definition */
 
 /* What `status` answers with; 0: it runs. Errors have the codes of enum vmf_code. */
 enum cli_status { STATUS_OFF = 20, STATUS_PAUSED, STATUS_SAVED, STATUS_CRASHED, STATUS_HUNG, STATUS_HALTED, STATUS_BUSY };
@@ -67,6 +68,8 @@ extern const struct cli_option cli_globals[]; /* what stands before both; ends w
 const struct cli_verb *cli_find(const struct cli_verb *table, const char *word);
 /* Next match after the first: options may be given several times. NULL: not given. */
 const char *cli_option(const struct cli_call *call, const char *name, size_t nth);
+/* A value on the command line is wrong, as ERR says: of WHAT. Returns -1. */
+int cli_usage(struct vmf_error *err, const char *what);
 int cli_main(int argc, char **argv);
 
 /* ---- output (output.c) -------------------------------------------------------------------- */
@@ -107,8 +110,9 @@ struct stream_options {
 	int64_t linger_ms;   /* after our input has ended: leave once the other side was quiet this long */
 	const char *prompt;  /* ... or prompt_ms, if what it said last ends so; may be NULL */
 	int64_t prompt_ms;
-	const char *first;   /* shown (and looked through) before anything else */
+	const char *first;   /* shown before anything else */
 	size_t first_length;
+	size_t first_old;    /* how much of it UNTIL does not look through */
 };
 
 enum stream_end {

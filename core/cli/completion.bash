@@ -23,8 +23,9 @@ _vmf_setting()
 	local key=${1%%=*}
 
 	if [[ $1 != *=* ]]; then
-		mapfile -t COMPREPLY < <(compgen -W '@KEYS@' -- "$1")
-		compopt -o nospace 2>/dev/null
+		# behind a first setting another verb may come as well
+		mapfile -t COMPREPLY < <(compgen -W "@KEYS@$( ((used)) && echo ' @VERBS@')" -- "$1")
+		[[ ${#COMPREPLY[@]} == 1 && ${COMPREPLY[0]} == *= ]] && compopt -o nospace 2>/dev/null
 	elif [[ $(_vmf_values "$key") == FILE ]]; then
 		mapfile -t COMPREPLY < <(compgen -f -- "${1#*=}")
 		compopt -o filenames 2>/dev/null
@@ -116,10 +117,10 @@ _vmf()
 		_vmf_offer "$cur" "$opts"
 	elif [[ $word && ($used == 0 || $word == SETTING || $word == PLUGIN || $word == VM) ]]; then
 		_vmf_offer "$cur" "$word"
-		[[ $word == SETTING && ! ${COMPREPLY[*]} ]] && _vmf_offer "$cur" '@VERBS@'
 	else
 		case $verb in
 		@COMMANDS_CASE@) ;;
+		@QEMU_CASE@) _vmf_offer "$cur" FILE ;;
 		*) _vmf_offer "$cur" '@VERBS@' ;;
 		esac
 	fi

@@ -118,6 +118,7 @@ _vmf()
 	else
 		case $verb in
 		@COMMANDS_CASE@) ;;
+		@QEMU_CASE@) _files ;;
 		*) _describe verb verbs ;;
 		esac
 	fi

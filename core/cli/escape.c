@@ -61,12 +61,10 @@ static enum escape_kind feed_short(struct escape *e, unsigned char c)
 
 enum escape_kind escape_feed(struct escape *e, unsigned char c)
 {
-	if (e->state == STRING_ESC) {
-		if (c == '\\')
-			return go(e, GROUND, ESCAPE_OTHER);
-		begin(e); /* the string was broken off by another sequence */
-		return feed_short(e, c);
-	}
+	if (e->state == STRING_ESC && c == '\\')
+		return go(e, GROUND, ESCAPE_OTHER);
+	if (e->state == STRING_ESC) /* the string was broken off by another sequence */
+		begin(e);
 	if (c == ESC && e->state == STRING)
 		return go(e, STRING_ESC, ESCAPE_PART);
 	if (c == ESC) {
@@ -75,7 +73,7 @@ enum escape_kind escape_feed(struct escape *e, unsigned char c)
 	}
 	if (e->state == GROUND)
 		return ESCAPE_TEXT;
-	if (c == CAN || c == SUB || (c == BEL && e->state == STRING))
+	if (c == CAN || c == SUB || (c == BEL && e->state == STRING) || (c > 0x7f && e->state != STRING))
 		return go(e, GROUND, ESCAPE_OTHER);
 	if (e->state == SHORT)
 		return feed_short(e, c);

@@ -45,7 +45,8 @@ size_t history_clean(char *data, size_t length)
 			continue;
 		}
 		/* control characters are obeyed even inside of sequences */
-		if (kind == ESCAPE_TEXT ? c != ENQ && c != SHIFT_OUT && c != SHIFT_IN : c == ESC || c >= 0x20)
+		if (kind == ESCAPE_TEXT ? c != ENQ && c != SHIFT_OUT && c != SHIFT_IN
+					: c == ESC || (c >= 0x20 && c != 0x7f))
 			data[n++] = (char)c;
 		if (kind != ESCAPE_TEXT && kind != ESCAPE_PART && !is_shown(&escape, kind))
 			n = begin;
@@ -72,12 +73,13 @@ static off_t find_lines(int fd, off_t first, off_t end, size_t lines)
 	return first;
 }
 
-int history_read(int fd, off_t end, size_t lines, struct strbuf *out)
+int history_read(int fd, off_t run, off_t end, size_t lines, struct strbuf *out, size_t *old)
 {
 	off_t first = end > HISTORY_MAX ? end - HISTORY_MAX : 0, start;
 	autofree char *data = NULL;
-	size_t length;
+	size_t length, before;
 
+	*old = 0;
 	if (lines == 0 || end <= 0)
 		return 0;
 	errno = EIO; /* if the log is shorter than END by now */
@@ -88,6 +90,9 @@ int history_read(int fd, off_t end, size_t lines, struct strbuf *out)
 	data = mem_alloc(length);
 	if (pread(fd, data, length, start) != (ssize_t)length)
 		return -1;
-	strbuf_add(out, data, history_clean(data, length));
+	before = run > start && run <= end ? (size_t)(run - start) : 0;
+	*old = history_clean(data, before);
+	strbuf_add(out, data, *old);
+	strbuf_add(out, data + before, history_clean(data + before, length - before));
 	return 0;
 }

@@ -17,6 +17,7 @@
 #include "base/file.h"
 #include "base/proc.h"
 #include "cli/cli.h"
+#include "cli/talk.h"
 
 #define ANSWER_MS 60000
 #define PICTURE_MAX (1u << 28)
@@ -86,21 +87,27 @@ static int dump(struct vm *vm, int fd, const char *format, struct vmf_error *err
 	struct vmf_error ignored = VMF_ERROR_INIT;
 	autofree char *path = NULL;
 	json_t *answer = NULL;
-	json_int_t set;
+	json_int_t set, number;
 	int rc;
 
-	if (vm_qmp(vm, time_now_ms() + ANSWER_MS, err) < 0 ||
-		qmp_command_fd(vm->qmp, "add-fd", NULL, fd, &answer, time_now_ms() + ANSWER_MS, err) < 0)
+	if (qmp_command_fd(vm->qmp, "add-fd", NULL, fd, &answer, time_now_ms() + ANSWER_MS, err) < 0)
 		return -1;
 	set = json_integer_value(json_object_get(answer, "fdset-id"));
+	number = json_integer_value(json_object_get(answer, "fd"));
 	json_decref(answer);
-	path = str_printf("/dev/fdset/%lld", (long long)set);
+	/* not /dev/fdset: from there QEMU takes a copy that it never gives back */
+	path = str_printf("/proc/self/fd/%lld", (long long)number);
 	rc = qmp_command(vm->qmp, "screendump", json_pack("{s:s, s:s}", "filename", path, "format", format),
 		NULL, time_now_ms() + ANSWER_MS, err);
 	/* QEMU drops it with our connection otherwise */
 	qmp_command(vm->qmp, "remove-fd", json_pack("{s:I}", "fdset-id", set), NULL,
 		time_now_ms() + ANSWER_MS, &ignored);
 	error_clear(&ignored);
+	if (rc < 0 && err->message && strstr(err->message, "There is no console")) {
+		error_clear(err);
+		vmf_fail(err, VMF_E_UNSUPPORTED, 0, "`set vga=std` gives it one at its next start",
+			"it has no graphics card");
+	}
 	return rc;
 }
 
@@ -108,15 +115,12 @@ static int dump(struct vm *vm, int fd, const char *format, struct vmf_error *err
 static char *take_picture(struct vm *vm, const char *format, size_t *length, struct vmf_error *err)
 {
 	autoclose int fd = memfd_create("screenshot", MFD_CLOEXEC);
-	autofree char *path = str_printf("/proc/self/fd/%d", fd);
-	/* QEMU looks for an fd that is open for writing only */
-	autoclose int write_fd = fd < 0 ? -1 : open(path, O_WRONLY | O_CLOEXEC);
 
-	if (write_fd < 0) {
+	if (fd < 0) {
 		vmf_fail_errno(err, NULL, "screenshot");
 		return NULL;
 	}
-	return dump(vm, write_fd, format, err) < 0 ? NULL : read_picture(fd, format, length, err);
+	return dump(vm, fd, format, err) < 0 ? NULL : read_picture(fd, format, length, err);
 }
 
 int verb_screenshot(struct cli_call *call, struct vmf_error *err)
@@ -128,12 +132,12 @@ int verb_screenshot(struct cli_call *call, struct vmf_error *err)
 	size_t length;
 
 	umask(mask);
-	if (check_file(file, err) < 0 || vm_need_alive(vm, NULL, err) < 0)
+	if (check_file(file, err) < 0)
 		return -1;
-	if (call->ctx->dry_run) {
-		printf("write the screen to %s\n", file);
+	if (out_dry(call, "write what its screen shows to %s", file))
 		return 0;
-	}
+	if (talk_qmp(vm, false, err) < 0)
+		return -1;
 	data = take_picture(vm, format, &length, err);
 	if (!data)
 		return vmf_context(err, "vm \"%s\"", vm->name);
@@ -141,5 +145,9 @@ int verb_screenshot(struct cli_call *call, struct vmf_error *err)
 		return fwrite(data, 1, length, stdout) == length
 			       ? 0
 			       : vmf_fail_errno(err, NULL, "standard output");
-	return file_write(file, data, length, 0666 & ~mask, false, err);
+	if (file_write(file, data, length, 0666 & ~mask, false, err) < 0)
+		return -1;
+	out_result(call, json_pack("{s:o}", "file", out_string(file)), "%s: its screen is in %s", vm->name,
+		file);
+	return 0;
 }

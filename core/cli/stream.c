@@ -27,9 +27,10 @@
 #include "cli/cli.h"
 #include "cli/talk.h"
 
-#define STUCK_MS \
-	1000 /* the other side took nothing for so long: keys are only looked at for the escape key */
-#define BLOCKING_CHUNK 512 /* written at once where a write may wait */
+/* The other side took nothing for so long: now keys are only looked through for the escape key. */
+#define STUCK_MS 1000
+/* Written at once where a write may wait. */
+#define BLOCKING_CHUNK 512
 
 enum { RUNNING = -1 };
 
@@ -47,8 +48,9 @@ struct stream {
 	bool may_wait;			  /* out is not ours alone and blocks */
 	bool input_ended, has_sent, takes_nothing;
 	int fd, out, signals;
-	int64_t deadline_ms, quiet_ms,
-		took_ms; /* when: to end at; of the last byte; of the last one that was taken */
+	int64_t deadline_ms; /* when to end, or 0 */
+	int64_t quiet_ms;    /* when the last byte moved */
+	int64_t took_ms;     /* when the other side took the last one */
 	struct match until, prompt;
 	struct term_modes modes;
 	const char *to_show; /* in `shown`, or the options' text */
@@ -101,12 +103,13 @@ static void end(struct stream *s, int how)
 		s->end = how;
 }
 
-static void show(struct stream *s, const char *data, size_t length)
+/* The first OLD bytes are only shown. */
+static void show(struct stream *s, const char *data, size_t length, size_t old)
 {
 	s->to_show = data;
 	s->n_to_show = length;
-	match_feed(&s->prompt, data, length);
-	if (match_feed(&s->until, data, length))
+	match_feed(&s->prompt, data + old, length - old);
+	if (match_feed(&s->until, data + old, length - old))
 		end(s, STREAM_FOUND);
 }
 
@@ -122,8 +125,7 @@ static int read_other(struct stream *s, struct vmf_error *err)
 	}
 	if (n < 0)
 		return vmf_fail_errno(err, NULL, "%s", s->options->what);
-	s->quiet_ms = time_now_ms();
-	show(s, s->shown, (size_t)n);
+	show(s, s->shown, (size_t)n, 0);
 	return 0;
 }
 
@@ -417,7 +419,7 @@ int stream_attach(int fd, const struct stream_options *options, struct vmf_error
 	if (s->is_terminal)
 		rc = tty_raw(STDIN_FILENO, err);
 	if (rc == 0 && options->first_length)
-		show(s, options->first, options->first_length);
+		show(s, options->first, options->first_length, options->first_old);
 	while (rc == 0 && !is_over(s))
 		rc = step(s, err);
 	put_back(s);

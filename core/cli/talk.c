@@ -8,7 +8,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -36,8 +35,27 @@ struct line {
 	const char *name;    /* "console" */
 	const char *socket;  /* below the run folder */
 	const char *chardev; /* QEMU's name for it */
-	off_t lock_byte;
+	off_t lock_byte;     /* of run/NAME/clients; a console's is its port's number */
 };
+
+/* ---- who can be talked with --------------------------------------------------------------- */
+
+int talk_need(struct vm *vm, bool to_change, struct vmf_error *err)
+{
+	struct vm_state state;
+
+	if ((to_change && vm_need_unlocked(vm, err) < 0) || vm_need_alive(vm, &state, err) < 0)
+		return -1;
+	if (str_equal(state.status, "hung"))
+		return vmf_fail(err, VMF_E_TIMEOUT, 0, "SIGCONT lets it go on; `kill` ends it at once",
+			"vm \"%s\" hangs: %s", vm->name, state.detail);
+	return 0;
+}
+
+int talk_qmp(struct vm *vm, bool to_change, struct vmf_error *err)
+{
+	return talk_need(vm, to_change, err) < 0 ? -1 : vm_qmp(vm, time_now_ms() + ANSWER_MS, err);
+}
 
 /* ---- who is connected --------------------------------------------------------------------- */
 
@@ -193,7 +211,8 @@ static void say_end(struct vm *vm, const struct stream_options *o, int how)
 {
 	switch (how) {
 	case STREAM_LEFT:
-		log_warn("%s: left", o->what);
+		if (!o->until)
+			log_warn("%s: left", o->what);
 		break;
 	case STREAM_FOUND:
 		log_warn("%s: left, as the text was seen", o->what);
@@ -207,21 +226,22 @@ static void say_end(struct vm *vm, const struct stream_options *o, int how)
 	}
 }
 
-static int need(struct vm *vm, struct vmf_error *err)
+/* Where the log was when this QEMU was started; 0: not known. */
+static off_t run_begins(struct vm *vm, const struct line *line)
 {
-	struct vm_state state;
+	autofree char *text = file_read_at(vm->run_fd, "logs", 4096, NULL);
+	const char *at = text;
 
-	if (vm_need_unlocked(vm, err) < 0 || vm_need_alive(vm, &state, err) < 0)
-		return -1;
-	if (str_equal(state.status, "hung"))
-		return vmf_fail(err, VMF_E_TIMEOUT, 0, "SIGCONT lets it go on; `kill` ends it at once",
-			"vm \"%s\" hangs: %s", vm->name, state.detail);
-	return 0;
+	for (off_t i = 0; at && i < line->lock_byte; i++) {
+		at = strchr(at, '\n');
+		at = at ? at + 1 : NULL;
+	}
+	return at ? (off_t)strtoll(at, NULL, 10) : 0;
 }
 
-/* Shows what was said before we came; of what is in our socket already, not a second time. */
+/* What was said before we came; what is in our socket already comes from there. */
 static int add_history(struct vm *vm, const struct line *line, int fd, size_t lines, struct strbuf *text,
-	struct vmf_error *err)
+	size_t *old, struct vmf_error *err)
 {
 	autofree char *suffix = str_printf(".%s", line->chardev);
 	autofree char *path = vm_lib_path(vm, "log", suffix);
@@ -236,7 +256,7 @@ static int add_history(struct vm *vm, const struct line *line, int fd, size_t li
 			ioctl(fd, FIONREAD, &again) < 0)
 			return vmf_fail_errno(err, NULL, "%s", path);
 	} while (here != again);
-	if (history_read(log_fd, st.st_size - here, lines, text) < 0)
+	if (history_read(log_fd, run_begins(vm, line), st.st_size - here, lines, text, old) < 0)
 		return vmf_fail_errno(err, NULL, "cannot read %s", path);
 	return 0;
 }
@@ -252,10 +272,14 @@ static int talk(struct cli_call *call, const struct line *line, struct stream_op
 	bool is_person = isatty(STDIN_FILENO) == 1;
 	int how;
 
-	o->what = what;
+	if (out_dry(call, "connect to the %s: %s/%s", line->name, vm->run_dir, line->socket))
+		return 0;
+	if (talk_need(vm, true, err) < 0)
+		return -1;
 	if (claim(vm, line, &claim_fd, err) < 0 || (fd = connect_line(vm, line, err)) < 0 ||
-		(history && add_history(vm, line, fd, history, &first, err) < 0))
+		(history && add_history(vm, line, fd, history, &first, &o->first_old, err) < 0))
 		return vmf_context(err, "vm \"%s\"", vm->name);
+	o->what = what;
 	o->first = first.data;
 	o->first_length = first.length;
 	if (is_person)
@@ -265,7 +289,9 @@ static int talk(struct cli_call *call, const struct line *line, struct stream_op
 		return -1;
 	if (is_person)
 		say_end(vm, o, how);
-	if (o->until && how != STREAM_FOUND)
+	if (o->until && how == STREAM_LEFT)
+		return vmf_fail(err, VMF_E_FAILED, 0, NULL, "%s: left before the text was seen", what);
+	if (o->until && how == STREAM_NO_OUTPUT) /* nobody wants to hear of it */
 		call->exit_code = VMF_E_FAILED;
 	return 0;
 }
@@ -289,12 +315,6 @@ int verb_console(struct cli_call *call, struct vmf_error *err)
 		return -1;
 	socket[1] = chardev[6] = (char)('0' + port);
 	line.lock_byte = port;
-	if (need(call->vm, err) < 0)
-		return -1;
-	if (call->ctx->dry_run) {
-		printf("connect to %s/%s\n", call->vm->run_dir, socket);
-		return 0;
-	}
 	return talk(call, &line, &o, (size_t)history, err);
 }
 
@@ -304,11 +324,5 @@ int verb_monitor(struct cli_call *call, struct vmf_error *err)
 		.linger_ms = MONITOR_LINGER_MS, .prompt = "(qemu) ", .prompt_ms = PROMPT_MS};
 	static const struct line line = {"monitor", "hmp", "hmp", 100};
 
-	if (read_options(call, &o, err) < 0 || need(call->vm, err) < 0)
-		return -1;
-	if (call->ctx->dry_run) {
-		printf("connect to %s/%s\n", call->vm->run_dir, line.socket);
-		return 0;
-	}
-	return talk(call, &line, &o, 0, err);
+	return read_options(call, &o, err) < 0 ? -1 : talk(call, &line, &o, 0, err);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* What the talking verbs (talk.c, stream.c) are made of: terminals' control sequences, and what a guest said before. */
+/* What the talking verbs are made of: who is there, terminals' control sequences, and what a guest said before. */
 #ifndef VMF_CLI_TALK_H
 #define VMF_CLI_TALK_H
 
@@ -7,7 +7,14 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#include "base/str.h"
+#include "vm/vm.h"
+
+/* ---- who can be talked with (talk.c) ------------------------------------------------------ */
+
+/* Fails unless the VM is alive, does not hang as far as can be seen, and may be changed by us if that is meant. */
+int talk_need(struct vm *vm, bool to_change, struct vmf_error *err);
+/* The same, and a connection to its QMP: vm->qmp. */
+int talk_qmp(struct vm *vm, bool to_change, struct vmf_error *err);
 
 /* ---- control sequences (escape.c) --------------------------------------------------------- */
 
@@ -48,9 +55,10 @@ void term_modes_undo(const struct term_modes *modes, struct strbuf *undo);
  */
 size_t history_clean(char *data, size_t length);
 /*
- * The last LINES lines of the log FD, a last line without an end counted, cleaned; of those before its first END
- * bytes are read no more than what it takes, and never more than 1 MiB. Adds to OUT. 0, or -1 with errno.
+ * The last LINES lines of the log FD before its byte END, a last line without a newline counted, cleaned and added to
+ * OUT; only the end of the log is read, and never more than 1 MiB. RUN is the byte that the present run of QEMU begins
+ * at (beyond END: not known, all is); *old gets how much of what was added comes from earlier ones. 0, or -1 with errno.
  */
-int history_read(int fd, off_t end, size_t lines, struct strbuf *out);
+int history_read(int fd, off_t run, off_t end, size_t lines, struct strbuf *out, size_t *old);
 
 #endif

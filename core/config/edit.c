@@ -200,7 +200,7 @@ static void add_to_root(struct edit *e, const char *const *head, size_t n)
 		}
 	}
 	if (at && e->text[at - 1] != '\n')
-		text = arena_printf(e->arena, "\n%s", text);
+		text = arena_printf(e->arena, "\n%s%s", n ? "\n" : "", text);
 	else if (n && at)
 		text = arena_printf(e->arena, "%s%s", at > 1 && e->text[at - 2] == '\n' ? "" : "\n", text);
 	splice(e, at, at, text);

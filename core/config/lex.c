@@ -37,7 +37,20 @@ void lex_complain(struct lexer *lexer, int line, const char *fmt, ...)
 static bool is_word(char c)
 {
 	/* a libconfuse word ends at these, too */
-	return (unsigned char)c > ' ' && c != 0x7f && !strchr("#\"'={}()+,*", c);
+	static const bool ends[256] = {['#'] = true,
+		['"'] = true,
+		['\''] = true,
+		['='] = true,
+		['{'] = true,
+		['}'] = true,
+		['('] = true,
+		[')'] = true,
+		['+'] = true,
+		[','] = true,
+		['*'] = true,
+		[0x7f] = true};
+
+	return (unsigned char)c > ' ' && !ends[(unsigned char)c];
 }
 
 bool lex_is_bare(const char *text)

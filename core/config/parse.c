@@ -83,6 +83,7 @@ static struct parse *decoding;
 static const char *decoding_file;
 static int decoding_line; /* where its text begins */
 
+static void told_by_confuse(cfg_t *cfg, const char *fmt, va_list ap) VMF_PRINTF(2, 0);
 static void told_by_confuse(cfg_t *cfg, const char *fmt, va_list ap)
 {
 	char *text = str_vprintf(fmt, ap);
@@ -178,7 +179,7 @@ static void decode(struct parse *parse, struct scan *scan, int line)
 	cfg_t *cfg;
 	FILE *fp;
 
-	if (!scan->used.n_options && !scan->used.n_sections)
+	if (scan->gave_up || (!scan->used.n_options && !scan->used.n_sections))
 		return;
 	cfg = cfg_init(declare(parse->arena, &scan->used), CFGF_NONE);
 	fp = fmemopen(scan->lexer.clean, scan->lexer.length, "r");

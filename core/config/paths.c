@@ -12,6 +12,14 @@
 #include "base/file.h"
 #include "base/str.h"
 
+/* as configured; a build for fuzzing does without */
+#ifndef VMF_SYSCONF_DIR
+#define VMF_SYSCONF_DIR "/etc/vmf"
+#endif
+#ifndef VMF_LOCALSTATE_DIR
+#define VMF_LOCALSTATE_DIR "/var"
+#endif
+
 /* The environment is the caller's, and counts only where vmf has no more rights than the caller has. */
 static const char *environment(const char *name)
 {

@@ -10,6 +10,8 @@
 
 #include "config/parse.h"
 
+#define SHOWN_MAX 40 /* characters of a word in a message */
+
 enum mode {
 	BY_SCHEMA, /* options and sections are known */
 	OF_PLUGIN, /* a plugin's section: any option, no section */
@@ -36,16 +38,17 @@ static void advance(struct scan *s)
 	lex_next(&s->lexer, &s->token);
 }
 
-/* The token in quotes, shortened, for messages. The caller frees. */
+/* The token in quotes, on one line and not too long, for messages. The caller frees. */
 static char *quoted(const struct scan *s, const struct token *token)
 {
 	size_t length = token->end - token->at;
-	autofree char *text = str_ndup(s->lexer.text + token->at, length > 40 ? 40 : length);
+	autofree char *text = str_ndup(s->lexer.text + token->at, length > SHOWN_MAX ? SHOWN_MAX : length);
+	bool is_plain = *text == '"' && length <= SHOWN_MAX;
 
-	if (length > 40)
-		memset(text + 37, '.', 3);
-	text[str_utf8_span(text)] = '\0';
-	return *text == '"' ? str_dup(text) : str_quote(text);
+	text[str_utf8_span(text)] = '\0'; /* nothing is cut in the middle */
+	for (char *p = text; *p; p++)
+		is_plain = is_plain && (unsigned char)*p >= ' ' && *p != 0x7f;
+	return is_plain ? str_dup(text) : str_quote(text);
 }
 
 static const char *token_dup(struct scan *s, const struct token *token)
@@ -232,6 +235,9 @@ recover:
 		advance(s);
 	if (s->token.kind == TOKEN_CLOSE)
 		advance(s);
+	else
+		s->lexer.bad_line =
+			s->token.line; /* where the list took the next option's name for an item */
 	return -1;
 }
 
@@ -559,14 +565,14 @@ static void statements(struct scan *s, struct level *level)
 			return;
 		}
 		if (s->token.kind == TOKEN_CLOSE) {
-			size_t brace = s->token.at;
+			struct token brace = s->token;
 
 			advance(s);
 			if (level->depth)
 				return;
-			lex_complain(&s->lexer, s->lexer.line,
+			lex_complain(&s->lexer, brace.line,
 				"there is no section that this } could end, remove it");
-			lex_blank(&s->lexer, brace, brace + 1);
+			lex_blank(&s->lexer, brace.at, brace.end);
 			continue;
 		}
 		statement(s, level);
@@ -579,6 +585,7 @@ void scan_text(struct scan *s, const struct conf_schema *schema, const char *tex
 
 	s->lexer.text = text;
 	s->lexer.length = length;
+	s->lexer.bad_line = -1;
 	s->lexer.pos = strncmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0; /* an editor's mark of UTF-8 */
 	s->lexer.clean = arena_alloc(s->arena, length + 1);
 	memcpy(s->lexer.clean, text, length);

@@ -12,6 +12,9 @@ static int split(char *key, const char **words)
 {
 	int n = 0;
 
+	for (const char *p = key; *p; p++)
+		if ((unsigned char)*p < ' ' || *p == 0x7f)
+			return -1;
 	for (char *p = key;; p++) {
 		char *end;
 
@@ -19,20 +22,18 @@ static int split(char *key, const char **words)
 			return -1;
 		if (*p == '"') {
 			end = strchr(++p, '"');
-			if (!end)
+			if (!end || end == p)
 				return -1;
 			*end++ = '\0';
 		} else {
 			end = p + strcspn(p, ".\"");
 		}
-		if (*end && *end != '.')
+		if (end == p || (*end && *end != '.'))
 			return -1;
 		words[n++] = p;
 		if (!*end)
-			return **words ? n : -1;
+			return n;
 		*end = '\0';
-		if (!*p)
-			return -1;
 		p = end;
 	}
 }
@@ -85,51 +86,55 @@ static int find_option(
 	return unknown(schema, key, t->name, err);
 }
 
+static int no_key(const char *key, struct vmf_error *err)
+{
+	autofree char *quoted = str_quote(key);
+
+	return vmf_fail(err, VMF_E_USAGE, 0, "as in: memory, disk.root.size, disk.\"a.b\".size",
+		"%s is no key", quoted);
+}
+
 int target_find(struct arena *arena, const struct conf_schema *schema, const char *key, bool may_be_plugin,
 	struct target *t, struct vmf_error *err)
 {
 	const char *words[WORDS_MAX];
-	int n = split(arena_dup(arena, key), words);
+	const struct conf_schema *section;
+	int n = split(arena_dup(arena, key), words), i = 0;
+	size_t index;
 
 	memset(t, 0, sizeof(*t));
 	if (n < 0)
-		return vmf_fail(err, VMF_E_USAGE, 0, "as in: memory, disk.root.size, disk.\"a.b\".size",
-			"\"%s\" is no key", key);
-	for (int i = 0; i < n; i++) {
-		size_t index;
-		const struct conf_schema *section = section_of(schema, words[i], &index);
-
-		if (section && (i < n - 1 || !(section->flags & VMF_CONF_TITLED)) && t->depth < DEPTH_MAX) {
-			t->in[t->depth].schema = section;
-			t->in[t->depth].index = index;
-			if (section->flags & VMF_CONF_TITLED) {
-				if (!is_title(words[++i]))
-					return vmf_fail(err, VMF_E_CONFIG, 0, NULL,
-						"%s: \"%s\" is no name for a %s", key, words[i],
-						section->keyword);
-				t->in[t->depth].title = words[i];
-			}
-			t->depth++;
-			schema = section;
-			continue;
+		return no_key(key, err);
+	while (i < n && t->depth < DEPTH_MAX && (section = section_of(schema, words[i], &index))) {
+		if ((section->flags & VMF_CONF_TITLED) && ++i == n) {
+			i--; /* no title: an option may have the same name */
+			break;
 		}
-		if (n - i > 2 || (n - i == 2 && !(schema->flags & VMF_CONF_PLUGIN)))
-			return unknown(schema, key, words[i], err);
-		if (n - i == 2)
-			t->plugin = words[i];
-		t->name = words[n - 1];
-		if (!t->plugin && may_be_plugin && t->depth && !has_option(schema, t->name)) {
-			t->plugin = t->name;
-			t->name = NULL;
-			return 0;
-		}
-		if (!t->plugin)
-			return find_option(schema, key, t, err);
-		if (!lex_is_bare(t->plugin) || !lex_is_bare(t->name))
-			return vmf_fail(err, VMF_E_CONFIG, 0, NULL,
-				"%s: letters, digits, '_' and '-' make a name", key);
+		if ((section->flags & VMF_CONF_TITLED) && !is_title(words[i]))
+			return vmf_fail(err, VMF_E_CONFIG, 0, NULL, "%s: \"%s\" is no name for a %s", key,
+				words[i], section->keyword);
+		t->in[t->depth].schema = section;
+		t->in[t->depth].index = index;
+		t->in[t->depth++].title = section->flags & VMF_CONF_TITLED ? words[i] : NULL;
+		schema = section;
+		i++;
+	}
+	if (i == n)
+		return 0;
+	t->name = words[n - 1];
+	if (n - i == 1 && may_be_plugin && t->depth && !has_option(schema, t->name)) {
+		t->plugin = t->name;
+		t->name = NULL;
 		return 0;
 	}
+	if (n - i == 1)
+		return find_option(schema, key, t, err);
+	if (n - i > 2 || !(schema->flags & VMF_CONF_PLUGIN))
+		return unknown(schema, key, words[i], err);
+	t->plugin = words[i];
+	if (!lex_is_bare(t->plugin) || !lex_is_bare(t->name))
+		return vmf_fail(
+			err, VMF_E_CONFIG, 0, NULL, "%s: letters, digits, '_' and '-' make a name", key);
 	return 0;
 }
 

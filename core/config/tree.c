@@ -227,9 +227,12 @@ int conf_add_setting(struct conf *conf, const char *setting, const char *origin,
 	bool append;
 	char *key;
 
-	if (!value || value == setting)
-		return vmf_fail(err, VMF_E_USAGE, 0, "as in: -o memory=2G", "%s: \"%s\" is no KEY=VALUE",
-			origin, setting);
+	if (!value || value == setting) {
+		autofree char *quoted = str_quote(setting);
+
+		return vmf_fail(
+			err, VMF_E_USAGE, 0, "as in: -o memory=2G", "%s: %s is no KEY=VALUE", origin, quoted);
+	}
 	key = arena_dup(&conf->arena, setting);
 	append = value[-1] == '+';
 	key[value - setting - append] = '\0';

@@ -88,19 +88,19 @@ char *qemu_args_procfd(struct qemu_args *args, int fd)
 
 /* ---- structured values -------------------------------------------------------------------- */
 
-/* The index that a path's component is, or -1 for a name. */
+/* The index that a path's component is, at most LIST_MAX, or -1 for a name. */
 static int index_of(const char *part, size_t length)
 {
 	int index = 0;
 
-	if (!length || length > 3)
+	if (!length)
 		return -1;
 	for (size_t i = 0; i < length; i++) {
 		if (!isdigit((unsigned char)part[i]))
 			return -1;
-		index = index * 10 + part[i] - '0';
+		index = index < LIST_MAX ? index * 10 + part[i] - '0' : LIST_MAX;
 	}
-	return index;
+	return index < LIST_MAX ? index : LIST_MAX;
 }
 
 static json_t *get_child(const json_t *parent, const char *part, size_t length)

@@ -123,6 +123,7 @@ NO_SANITIZER static enum step child_steps(const struct child *c)
 
 	if (syscall(SYS_setsid) < 0 || reset_signals() < 0)
 		return STEP_SESSION;
+	syscall(SYS_umask, s->umask); /* CLONE_VM shares memory, not the umask (no CLONE_FS) */
 	if (s->pid_fd >= 0 && write_pid(s->pid_fd) < 0)
 		return STEP_PID;
 	if (pass_fds(c) < 0)
@@ -194,7 +195,7 @@ static pid_t clone_child(struct child *c)
 static int explain(const struct qemu_spawn *spawn, const struct failure *f, struct vmf_error *err)
 {
 	if (f->step == STEP_EXEC && (f->errnum == ENOENT || f->errnum == ENOTDIR))
-		return vmf_fail(err, VMF_E_MISSING, 0, "`vmf doctor` says which package has it",
+		return vmf_fail(err, VMF_E_MISSING, 0, "install QEMU, or set qemu = to where it is",
 			"no program %s", spawn->program);
 	if (f->step == STEP_EXEC)
 		return vmf_fail(err, error_code_of(f->errnum, VMF_E_FAILED), f->errnum, NULL, "cannot run %s",
@@ -265,18 +266,25 @@ int qemu_spawn(const struct qemu_spawn *spawn, pid_t *pid, int *pidfd, struct vm
 
 /* ---- sockets and the log ------------------------------------------------------------------ */
 
+int qemu_socket_check(const char *path, struct vmf_error *err)
+{
+	size_t length = strlen(path), max = sizeof(((struct sockaddr_un *)0)->sun_path) - 1;
+
+	if (length > max)
+		return vmf_fail(err, VMF_E_CONFIG, 0, "use a shorter home folder or VM name",
+			"%s: a socket's path has at most %zu bytes, this one has %zu", path, max, length);
+	return 0;
+}
+
 int qemu_socket(const char *path, mode_t mode, struct vmf_error *err)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	size_t length = strlen(path);
 	struct stat st;
 	int fd;
 
-	if (length >= sizeof(address.sun_path))
-		return vmf_fail(err, VMF_E_CONFIG, 0, "use a shorter home folder or VM name",
-			"%s: a socket's path has at most %zu bytes, this one has %zu", path,
-			sizeof(address.sun_path) - 1, length);
-	memcpy(address.sun_path, path, length + 1);
+	if (qemu_socket_check(path, err) < 0)
+		return -1;
+	strcpy(address.sun_path, path);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return vmf_fail_errno(err, NULL, "socket");

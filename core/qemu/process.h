@@ -15,6 +15,7 @@ struct qemu_spawn {
 	const int *listen_fds;  /* bound unix sockets: the child calls listen(2) on them itself, so that SO_PEERCRED of
 				 * a client shows QEMU's pid (unix(7)); they must be among args->fds */
 	size_t n_listen_fds;
+	mode_t umask;           /* for what QEMU makes itself */
 	uid_t uid;              /* drop to these if they differ from ours; supplementary groups become GROUPS */
 	gid_t gid;
 	const gid_t *groups;
@@ -28,6 +29,8 @@ struct qemu_spawn {
  */
 int qemu_spawn(const struct qemu_spawn *spawn, pid_t *pid, int *pidfd, struct vmf_error *err);
 
+/* Is PATH short enough for a unix socket? */
+int qemu_socket_check(const char *path, struct vmf_error *err);
 /* A bound, not yet listening, close-on-exec unix stream socket with MODE; paths over 107 bytes are an error that
  * says so. A socket that is there already is replaced. Returns the fd or -1. */
 int qemu_socket(const char *path, mode_t mode, struct vmf_error *err);

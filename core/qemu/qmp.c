@@ -191,6 +191,12 @@ int qmp_finish(struct qmp *qmp, int64_t deadline_ms, struct vmf_error *err)
 	return vmf_fail(err, VMF_E_FAILED, 0, "is that socket QEMU's?", "the monitor did not greet");
 }
 
+void qmp_forget_death(struct qmp *qmp)
+{
+	if (qmp)
+		qmp->death_fd = -1;
+}
+
 struct qmp *qmp_open(const char *path, int64_t deadline_ms, struct vmf_error *err)
 {
 	struct qmp *qmp = begin(path, -1, deadline_ms, err);

@@ -27,6 +27,8 @@ struct qmp *qmp_open(const char *path, int64_t deadline_ms, struct vmf_error *er
  * "QEMU ended". */
 struct qmp *qmp_begin(const char *path, int death_fd, struct vmf_error *err);
 int qmp_finish(struct qmp *qmp, int64_t deadline_ms, struct vmf_error *err);
+/* From now on DEATH_FD is not looked at: to be called before it is closed. NULL is fine. */
+void qmp_forget_death(struct qmp *qmp);
 /* Over a socket that is connected already (tests, fuzzing, forwarded sockets); owned from now on. qmp_finish() is
  * next. */
 struct qmp *qmp_from_fd(int fd, int death_fd);

@@ -16,10 +16,12 @@
 #include "base/proc.h"
 #include "vm/start.h"
 
-/* A /dev/kvm that opens is no proof, one that makes a VM is a better one. */
-static bool kvm_works(const char **why)
+/* A /dev/kvm that opens is no proof, one that makes a VM is a better one; and QEMU may be another user, who has its
+ * group (see start.c), if it has one. */
+static bool kvm_works(const struct vm *vm, const char **why)
 {
 	autoclose int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	struct stat st;
 	int vm_fd;
 
 	if (fd < 0) {
@@ -29,6 +31,11 @@ static bool kvm_works(const char **why)
 	}
 	if (ioctl(fd, KVM_GET_API_VERSION, 0) != KVM_API_VERSION) {
 		*why = "/dev/kvm speaks another version";
+		return false;
+	}
+	if (vm->qemu_uid != geteuid() && fstat(fd, &st) == 0 && !(st.st_mode & S_IWOTH) &&
+		!(st.st_mode & S_IWGRP && st.st_gid)) {
+		*why = "/dev/kvm is closed to QEMU's user";
 		return false;
 	}
 	vm_fd = ioctl(fd, KVM_CREATE_VM, 0);
@@ -45,7 +52,7 @@ static void add_cpu(struct vm *vm, struct start *s)
 	const char *accel = conf_string(vm->root, "accel"), *cpu = conf_string(vm->root, "cpu"), *why = "";
 
 	if (str_equal(accel, "auto")) {
-		accel = kvm_works(&why) ? "kvm" : "tcg";
+		accel = kvm_works(vm, &why) ? "kvm" : "tcg";
 		if (str_equal(accel, "tcg") && !s->is_dry)
 			log_warn("vm \"%s\": no KVM (%s): the slow TCG runs it; accel = \"tcg\" silences this", vm->name, why);
 	}
@@ -456,17 +463,27 @@ static void add_args(struct vm *vm, struct start *s)
 			qemu_args_add(&s->args, configured->items[i], NULL);
 }
 
+char *command_program(const struct vm *vm, struct vmf_error *err)
+{
+	const char *program = conf_string(vm->root, "qemu");
+	char *found = proc_find_program(program);
+
+	if (!found)
+		vmf_fail(err, VMF_E_MISSING, 0, "install Debian's package qemu-system-x86, or set qemu = to another",
+			"no program \"%s\"", program);
+	return found;
+}
+
 int command_build(struct vm *vm, struct start *s, struct vmf_error *err)
 {
 	struct qemu_args *args = &s->args;
-	const char *program = conf_string(vm->root, "qemu"), *append = conf_string(vm->root, "append");
-	const char *boot = conf_string(vm->root, "boot");
-	autofree char *found = proc_find_program(program);
+	const char *append = conf_string(vm->root, "append"), *boot = conf_string(vm->root, "boot");
+	autofree char *found = command_program(vm, err);
+	autofree char *logs = str_printf("%s/log", vm->ctx->paths.lib);
 	autostrbuf struct strbuf name = STRBUF_INIT;
 
 	if (!found)
-		return vmf_fail(err, VMF_E_MISSING, 0, "install Debian's package qemu-system-x86, or set qemu = to another",
-			"no program \"%s\"", program);
+		return -1;
 	qemu_args_init(args, found);
 	strbuf_puts(&name, "guest=");
 	strbuf_put_keyval(&name, vm->name);
@@ -483,8 +500,6 @@ int command_build(struct vm *vm, struct start *s, struct vmf_error *err)
 	qemu_args_addf(args, "-rtc", "base=%s", conf_string(vm->root, "rtc"));
 	if (boot)
 		qemu_args_addf(args, "-boot", strchr(boot, '=') ? "%s" : "order=%s", boot);
-	if (add_monitors(vm, s, err) < 0 || add_serial(vm, s, err) < 0)
-		return -1;
 	if (add_file(vm, s, "-kernel", conf_string(vm->root, "kernel"), err) < 0 ||
 		add_file(vm, s, "-initrd", conf_string(vm->root, "initrd"), err) < 0)
 		return -1;
@@ -499,6 +514,11 @@ int command_build(struct vm *vm, struct start *s, struct vmf_error *err)
 		qemu_args_json(args, "-device", json_pack("{s:s, s:s}", "driver", "virtio-rng-pci", "id", "rng"));
 	if (add_cdrom(vm, s, err) < 0 || add_disks(vm, s, err) < 0 || add_nics(vm, s, err) < 0 ||
 		add_display(vm, s) < 0 || add_shared(vm, s, err) < 0)
+		return -1;
+	/* last, as these make files */
+	if (!s->is_dry && file_mkdirs(logs, 0700, err) < 0)
+		return -1;
+	if (add_monitors(vm, s, err) < 0 || add_serial(vm, s, err) < 0)
 		return -1;
 	if (s->saved_fd >= 0) {
 		qemu_args_addf(args, "-incoming", "fd:%d", qemu_args_fd(args, s->saved_fd));

@@ -103,26 +103,35 @@ const struct step step_volume_create = {"volume-create", volume_create, volume_u
 
 /* ---- create ------------------------------------------------------------------------------- */
 
-static int plan_volume(struct vm *vm, struct plan *plan, const char *volume, uint64_t size, unsigned index,
-	struct vmf_error *err)
+/* A volume that is to be made: INSTANCE is the storage (NULL: the default one), OWN the disk's section or NULL. */
+struct new_volume {
+	const char *name, *instance;
+	const struct conf_section *own;
+	uint64_t size_bytes;
+	unsigned index;
+};
+
+static int plan_volume(struct vm *vm, struct plan *plan, const struct new_volume *new, struct vmf_error *err)
 {
+	const char *instance = new->instance ? new->instance : conf_string(vm->root, "storage");
+	autofree char *slot = str_printf("disk-new%u", new->index);
+	autofree char *text = value_format_size(new->size_bytes);
+	struct vm_disk probe = {.title = new->name, .slot = slot, .volume = new->name};
+	struct vmf_pool pool = {.size = sizeof(pool)};
+	const struct conf_section *layers[2];
 	struct vm_instance in;
 	struct vmf_opts *opts;
-	autofree char *slot = str_printf("disk-new%u", index);
-	autofree char *text = value_format_size(size);
-	const struct conf_section *layers[1];
-	struct vm_disk probe = {.title = volume, .slot = slot, .volume = volume};
 	struct vm_call call;
 	json_t *record;
-	struct vmf_pool pool = {.size = sizeof(pool)};
 	int rc = 0;
 
-	if (!conf_string(vm->root, "storage"))
+	if (!instance)
 		return vmf_fail(err, VMF_E_CONFIG, 0, "set storage = in vmf.conf", "no storage to make disks in");
-	if (vm_instance_find(vm->root, "storage", conf_string(vm->root, "storage"), VMF_STORAGE, &in, err) < 0)
+	if (vm_instance_find(vm->root, "storage", instance, VMF_STORAGE, &in, err) < 0)
 		return -1;
 	layers[0] = in.section;
-	opts = conf_opts_resolve(&in.plugin->desc, layers, 1, err);
+	layers[1] = new->own ? conf_find(new->own, in.plugin->name, NULL) : NULL;
+	opts = conf_opts_resolve(&in.plugin->desc, layers, 2, err);
 	if (!opts)
 		return -1;
 	probe.instance = in.name;
@@ -134,9 +143,9 @@ static int plan_volume(struct vm *vm, struct plan *plan, const char *volume, uin
 		if (rc < 0)
 			vmf_context(err, "storage \"%s\"", in.name);
 	}
-	record = vm_record(vm, in.plugin, opts, in.name, slot, index, volume);
-	json_object_set_new(record, "size", json_integer((json_int_t)size));
-	plan_add(plan, &step_volume_create, record, "create volume %s of %s in storage \"%s\" (%s)", volume, text, in.name,
+	record = vm_record(vm, in.plugin, opts, in.name, slot, new->index, new->name);
+	json_object_set_new(record, "size", json_integer((json_int_t)new->size_bytes));
+	plan_add(plan, &step_volume_create, record, "create volume %s of %s in storage \"%s\" (%s)", new->name, text, in.name,
 		in.plugin->name);
 	conf_opts_free(opts);
 	return rc;
@@ -166,27 +175,49 @@ char *vm_edit_text(struct vm *vm, const char *text, const struct strv *settings,
 	return now;
 }
 
-/* A template's text: checked under its own name, with another identity. */
+/* A relative path in a template means a file beside the template. */
+static char *absolute_paths(const struct conf_section *root, const char *file, char *text, struct vmf_error *err)
+{
+	for (size_t i = 0; text && i < root->n_values; i++) {
+		const struct conf_value *v = root->values[i];
+		char *edited;
+
+		if (!v || v->option->type != VMF_OPT_PATH || !str_equal(v->file, file) || !*v->items[0])
+			continue;
+		edited = conf_edit_text(&vm_schema, file, text, v->option->name, v->items[0], err);
+		free(text);
+		text = edited;
+	}
+	return text;
+}
+
+/* A template's text, checked under its own name, without its identity. */
 static char *read_template(struct vm *vm, const char *file, struct vmf_error *err)
 {
-	autofree char *text = file_read(file, 4 << 20, NULL, err);
+	autofree char *path = realpath(file, NULL);
+	autofree char *text = path ? file_read(path, 4 << 20, NULL, err) : NULL;
 	struct conf *trial;
-	int rc;
+	char *result = NULL;
 
+	if (!path)
+		vmf_fail_errno(err, NULL, "template %s", file);
 	if (!text)
 		return NULL;
 	trial = conf_copy(vm->ctx->with_default);
-	rc = conf_add_text(trial, file, text, strlen(text), err);
+	if (conf_add_text(trial, path, text, strlen(text), err) == 0)
+		result = conf_edit_text(&vm_schema, path, text, "uuid", NULL, err);
+	if (result)
+		result = absolute_paths(conf_root(trial), path, result, err);
 	conf_free(trial);
-	return rc < 0 ? NULL : conf_edit_text(&vm_schema, file, text, "uuid", NULL, err);
+	return result;
 }
 
-static char *new_definition(struct vm *vm, const struct vm_create_options *options, char uuid[37],
-	struct vmf_error *err)
+static char *new_definition(struct vm *vm, const struct vm_create_options *options, struct vmf_error *err)
 {
 	autofree char *base = NULL;
 	autofree char *text = NULL;
 	autostrbuf struct strbuf head = STRBUF_INIT;
+	char uuid[37];
 	uuid_t fresh;
 
 	uuid_generate(fresh);
@@ -212,27 +243,84 @@ static char *new_definition(struct vm *vm, const struct vm_create_options *optio
 	return str_dup(text);
 }
 
+/* What a new VM names must be there; later, its file may run ahead of vmf.conf. */
+static int check_name(const struct conf_section *root, const char *keyword, const char *name, struct vmf_error *err)
+{
+	const char *names[64];
+	const char *near;
+	autofree char *hint = NULL;
+	size_t n = 0;
+
+	if (!name || str_equal(name, "none") || conf_find(root, keyword, name))
+		return 0;
+	for (size_t i = 0; i < root->n_sections && n < VMF_COUNT(names); i++)
+		if (str_equal(root->sections[i]->keyword, keyword))
+			names[n++] = root->sections[i]->title;
+	near = str_nearest(name, names, n);
+	hint = near ? str_printf("do you mean \"%s\"?", near) :
+		      str_printf("define it in vmf.conf: %s \"%s\" { ... }", keyword, name);
+	return vmf_fail(err, VMF_E_CONFIG, 0, hint, "there is no %s \"%s\"", keyword, name);
+}
+
+static int check_names(const struct conf_section *root, struct vmf_error *err)
+{
+	static const char *const keywords[] = {"storage", "network", "host"};
+	static const char *const sections[] = {"disk", "nic"};
+
+	for (size_t i = 0; i < VMF_COUNT(keywords); i++)
+		if (check_name(root, keywords[i], conf_string(root, keywords[i]), err) < 0)
+			return -1;
+	for (size_t i = 0; i < root->n_sections; i++)
+		for (size_t k = 0; k < VMF_COUNT(sections); k++) /* a disk names a storage, a NIC a network */
+			if (str_equal(root->sections[i]->keyword, sections[k]) &&
+				check_name(root, keywords[k], conf_string(root->sections[i], keywords[k]), err) < 0)
+				return vmf_context(err, "%s \"%s\"", sections[k], root->sections[i]->title);
+	return 0;
+}
+
 int plan_definition(struct vm *vm, struct plan *plan, const struct vm_create_options *options, struct vmf_error *err)
 {
 	autofree char *text = NULL;
-	struct conf *conf;
-	char uuid[37];
-	const char *class_;
 
 	if (file_exists(vm->file))
 		return vmf_fail(err, VMF_E_EXISTS, 0, "choose another name, or `destroy` it first", "there is one already (%s)",
 			vm->file);
-	text = new_definition(vm, options, uuid, err);
-	conf = text ? vm_try(vm, text, err) : NULL;
-	if (!conf)
+	text = new_definition(vm, options, err);
+	if (!text || vm_become(vm, text, err) < 0 || check_names(vm->root, err) < 0)
 		return -1;
-	conf_free(vm->conf);
-	vm->conf = conf;
-	vm->root = conf_root(conf);
-	class_ = conf_string(vm->root, "class");
-	vm->class_ = class_ ? arena_dup(&vm->arena, class_) : NULL;
-	snprintf(vm->uuid, sizeof(vm->uuid), "%s", uuid);
 	plan_add(plan, &step_definition, json_pack("{s:s, s:s}", "path", vm->file, "text", text), "write %s", vm->file);
+	return 0;
+}
+
+/* The disks of the definition that have a size, then those that were asked for. */
+static int plan_disks(struct vm *vm, struct plan *plan, const struct vm_create_options *options, struct vmf_error *err)
+{
+	autofree char *prefix = vm_volume_prefix(vm);
+	unsigned index = 0;
+
+	for (size_t i = 0; i < vm->root->n_sections; i++) {
+		const struct conf_section *s = vm->root->sections[i];
+		autofree char *name = str_printf("%s-%s", prefix, s->title ? s->title : "");
+		const char *own_name;
+		struct new_volume new = {.own = s, .index = index};
+
+		if (!str_equal(s->keyword, "disk") || !conf_number(s, "size"))
+			continue;
+		own_name = conf_string(s, "volume");
+		new.name = own_name ? own_name : name;
+		new.instance = conf_string(s, "storage");
+		new.size_bytes = (uint64_t)conf_number(s, "size");
+		index++;
+		if (plan_volume(vm, plan, &new, err) < 0)
+			return vmf_context(err, "disk \"%s\"", s->title);
+	}
+	for (size_t i = 0; options && i < options->n_disks; i++) {
+		autofree char *name = str_printf("%s-%zu", prefix, i);
+		struct new_volume new = {.name = name, .size_bytes = options->disk_sizes[i], .index = index++};
+
+		if (plan_volume(vm, plan, &new, err) < 0)
+			return -1;
+	}
 	return 0;
 }
 
@@ -240,13 +328,9 @@ static int create_locked(struct vm *vm, const struct vm_create_options *options,
 {
 	struct plan *plan = plan_new(vm, "create", true);
 	int rc = plan_definition(vm, plan, options, err);
-	autofree char *prefix = rc == 0 ? vm_volume_prefix(vm) : NULL;
 
-	for (size_t i = 0; rc == 0 && options && i < options->n_disks; i++) {
-		autofree char *volume = str_printf("%s-%zu", prefix, i);
-
-		rc = plan_volume(vm, plan, volume, options->disk_sizes[i], (unsigned)i, err);
-	}
+	if (rc == 0)
+		rc = plan_disks(vm, plan, options, err);
 	if (rc == 0 && vm->ctx->dry_run)
 		plan_describe(plan);
 	else if (rc == 0)
@@ -290,7 +374,7 @@ int vm_newimg(struct vm *vm, uint64_t size_bytes, char **volume, struct vmf_erro
 		rc = plan_definition(vm, plan, NULL, err);
 	if (rc == 0) {
 		*volume = vm_next_volume(vm, err);
-		rc = *volume ? plan_volume(vm, plan, *volume, size_bytes, 0, err) : -1;
+		rc = *volume ? plan_volume(vm, plan, &(struct new_volume){.name = *volume, .size_bytes = size_bytes}, err) : -1;
 	}
 	if (rc == 0 && vm->ctx->dry_run)
 		plan_describe(plan);

@@ -6,10 +6,11 @@
  * step is run, "commit" behind the last one. What is in it after its writer has died:
  *   no commit, undo plan     the steps in it are undone, last first
  *   no commit, forward plan  the steps (all were written before the first was run) are run again
- *   commit                   a start's journal: the record of what a tear-down must undo; else only to be removed
- * "also NAME" names a second VM that the operation concerns: its journal is a link to this one, so that a command on
- * either finds it.
- * Undo and run are idempotent, so a recovery that dies is simply done once more.
+ *   commit                   a start's journal: the record of what a tear-down must undo; else only to be
+ * removed commit, then-end         all is done but for the end of QEMU, which is torn down commit, ending a
+ * start's journal whose tear-down was begun: done once QEMU is gone "also NAME" names a second VM that the
+ * operation concerns: its journal is a link to this one, so that a command on either finds it. Undo and run
+ * are idempotent, so a recovery that dies is simply done once more.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -22,6 +23,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/proc.h"
 #include "vm/steps.h"
 #include "vm/vm.h"
 
@@ -34,7 +36,7 @@ struct planned {
 struct plan {
 	struct vm *vm;
 	char *operation;
-	bool lasting, forward;
+	bool lasting, forward, then_end;
 	struct planned *steps;
 	size_t n_steps;
 	char *path;
@@ -64,6 +66,11 @@ struct plan *plan_new(struct vm *vm, const char *operation, bool lasting)
 void plan_forward(struct plan *plan)
 {
 	plan->forward = true;
+}
+
+void plan_then_end(struct plan *plan)
+{
+	plan->then_end = true;
 }
 
 void plan_also(struct plan *plan, const char *name)
@@ -148,9 +155,11 @@ static int link_also(const struct ctx *ctx, const char *name, const char *also, 
 
 	if (symlink(name, path) == 0)
 		return 0;
-	if (errno == EEXIST && file_exists(path))
-		return vmf_fail(err, VMF_E_BUSY, 0, "look at it first: `vmf NAME status`",
-			"vm \"%s\" has unfinished work of its own", also);
+	if (errno == EEXIST && file_exists(path)) {
+		autofree char *hint = str_printf("`vmf %s status` finishes that", also);
+
+		return vmf_fail(err, VMF_E_BUSY, 0, hint, "vm \"%s\" has unfinished work of its own", also);
+	}
 	/* a link that leads nowhere: its operation has ended */
 	if (errno == EEXIST && unlink(path) == 0 && symlink(name, path) == 0)
 		return 0;
@@ -184,9 +193,12 @@ static int journal_open(struct plan *plan, struct vmf_error *err)
 	plan->fd = open(plan->path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (plan->fd < 0)
 		return vmf_fail_errno(err, NULL, "cannot write %s", plan->path);
-	strbuf_printf(&head, "plan %s %d%s\n", plan->operation, (int)getpid(), plan->forward ? " forward" : "");
+	strbuf_printf(
+		&head, "plan %s %d%s\n", plan->operation, (int)getpid(), plan->forward ? " forward" : "");
 	if (plan->also)
 		strbuf_printf(&head, "also %s\n", plan->also);
+	if (plan->then_end)
+		strbuf_puts(&head, "then-end\n");
 	for (size_t i = 0; plan->forward && i < plan->n_steps; i++)
 		step_line(&head, &plan->steps[i]);
 	if (plan->forward)
@@ -267,11 +279,16 @@ undo:
 	return -1;
 }
 
+int plan_done(struct plan *plan, struct vmf_error *err)
+{
+	return journal_remove(plan->vm, plan->path, plan->also, err);
+}
+
 /* ---- journals of others ------------------------------------------------------------------- */
 
 struct journal {
 	char *operation, *also;
-	bool forward, complete, committed;
+	bool forward, complete, committed, then_end, ending;
 	struct planned *steps;
 	size_t n_steps;
 };
@@ -306,6 +323,10 @@ static int journal_read(const char *path, struct journal *j, struct vmf_error *e
 			str_set(&j->also, line + 5);
 		} else if (str_equal(line, "commit")) {
 			j->committed = true;
+		} else if (str_equal(line, "then-end")) {
+			j->then_end = true;
+		} else if (str_equal(line, "ending")) {
+			j->ending = true;
 		} else if (str_equal(line, "complete")) {
 			j->complete = true;
 		} else if (str_starts(line, "step ")) {
@@ -330,36 +351,74 @@ static int journal_read(const char *path, struct journal *j, struct vmf_error *e
 	return 1;
 }
 
-int plan_journal_state(const char *path)
+enum journal_state plan_journal_state(const char *path)
 {
 	autofree char *text = file_read_at(AT_FDCWD, path, 16 << 20, NULL);
+	const char *commit = text ? strstr(text, "\ncommit\n") : NULL;
 
 	if (!text)
-		return 0;
-	return strstr(text, "\ncommit\n") ? 2 : 1;
+		return JOURNAL_NONE;
+	if (!commit)
+		return JOURNAL_OPEN;
+	return strstr(commit, "\nending\n") ? JOURNAL_ENDING : JOURNAL_STARTED;
 }
 
+int plan_mark_ending(struct vm *vm, struct vmf_error *err)
+{
+	autofree char *path = plan_journal_path(vm->ctx, vm->name, false);
+	autoclose int fd = open(path, O_WRONLY | O_APPEND | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fault_point("ending", err) < 0)
+		return -1;
+	/* a full disk is no reason not to end: without the mark a killed stop only looks like a crash */
+	if (fd >= 0 && fd_write_all(fd, "ending\n", 7) < 0)
+		log_debug("cannot write %s", path);
+	return 0;
+}
+
+static int finish_steps(struct vm *vm, const struct journal *j, struct vmf_error *err)
+{
+	int rc = 0;
+
+	log_warn("vm \"%s\": finishing an interrupted %s", vm->name, j->operation);
+	for (size_t i = 0; rc == 0 && i < j->n_steps; i++)
+		if (j->steps[i].step->run)
+			rc = j->steps[i].step->run(vm, j->steps[i].args, NULL, err);
+	return rc;
+}
+
+static int take_back(struct vm *vm, const struct journal *j, struct vmf_error *err)
+{
+	if (!j->committed)
+		log_warn("vm \"%s\": undoing an interrupted %s", vm->name, j->operation);
+	if (undo_steps(vm, j->steps, j->n_steps) == 0)
+		return 0;
+	return vmf_fail(err, VMF_E_FAILED, 0, "mend what is said above, then repeat the command",
+		"what an interrupted %s left could not all be undone", j->operation);
+}
+
+/* STARTED_TOO: the record of a running VM, too, which is then torn down. */
 static int recover_one(struct vm *vm, const char *path, bool started_too, struct vmf_error *err)
 {
 	struct journal j;
+	bool is_start;
 	int rc = journal_read(path, &j, err);
 
-	if (rc <= 0 || (j.committed && !started_too && str_equal(j.operation, "start")))
+	if (rc <= 0)
 		goto out;
 	rc = 0;
+	is_start = str_equal(j.operation, "start");
+	if (is_start && j.committed && !started_too && !(j.ending && lock_is_held(vm->op_fd, LOCK_LIFE) == 0))
+		goto out;
 	if (!j.committed && j.forward && j.complete) {
-		log_warn("vm \"%s\": finishing an interrupted %s", vm->name, j.operation);
-		for (size_t i = 0; rc == 0 && i < j.n_steps; i++)
-			if (j.steps[i].step->run)
-				rc = j.steps[i].step->run(vm, j.steps[i].args, NULL, err);
+		rc = finish_steps(vm, &j, err);
 		if (rc < 0)
 			journal_remove(vm, path, j.also, NULL);
-	} else if (!j.forward && (!j.committed || str_equal(j.operation, "start"))) {
-		if (!j.committed)
-			log_warn("vm \"%s\": undoing an interrupted %s", vm->name, j.operation);
-		if (undo_steps(vm, j.steps, j.n_steps) < 0)
-			rc = vmf_fail(err, VMF_E_FAILED, 0, "mend what is said above, then repeat the command",
-				"what an interrupted %s left could not all be undone", j.operation);
+	} else if (!j.forward && (!j.committed || is_start)) {
+		rc = take_back(vm, &j, err);
+	} else if (j.committed && j.then_end) {
+		log_warn("vm \"%s\": finishing an interrupted %s", vm->name, j.operation);
+		rc = plan_undo_start(vm, err);
 	}
 	if (rc == 0)
 		rc = journal_remove(vm, path, j.also, err);

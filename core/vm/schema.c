@@ -51,7 +51,6 @@ static const struct vmf_option root_options[] = {
 	OPT("owner", STRING, NULL, "whose VM this is"),
 	OPT("locked", BOOL, "no", "the VM can be looked at, not changed"),
 	OPT("post", PATH, NULL, "a program that is run after the VM has started, with its name as argument"),
-	OPT("viewer", STRING, NULL, "the VNC viewer to start"),
 	OPT_RANGE("shutdown_timeout", TIME, "60s", 0, INT64_C(86400000), "how long shutdown waits for the guest"),
 };
 

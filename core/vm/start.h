@@ -6,6 +6,7 @@
 #include "vm/vm.h"
 
 #define SERIAL_MAX 4
+#define READY_MS 60000 /* for QEMU to come up; under load, with much memory to restore */
 
 struct start {
 	const struct vm_start_options *options;
@@ -23,6 +24,8 @@ struct start {
 	int pidfd;
 };
 
+/* QEMU's full path; NULL and err. The caller frees. */
+char *command_program(const struct vm *vm, struct vmf_error *err);
 /* The command line from what was gathered. */
 int command_build(struct vm *vm, struct start *start, struct vmf_error *err);
 

@@ -35,6 +35,11 @@ static void say(struct vm_state *state, enum vm_phase phase, const char *word)
 	snprintf(state->status, sizeof(state->status), "%s", word);
 }
 
+const char *vm_status_word(const char *word)
+{
+	return str_equal(word, "prelaunch") ? "paused" : word;
+}
+
 static void read_alive(int dir_fd, struct vm_state *state)
 {
 	autofree char *pid = file_read_at(dir_fd, "pid", 64, NULL);
@@ -47,13 +52,14 @@ static void read_alive(int dir_fd, struct vm_state *state)
 		state->since = st.st_mtime;
 	say(state, VM_ALIVE, "running");
 	if (qmp_last_state(dir_fd, "events", &last) == 0 && last.status[0]) {
-		say(state, VM_ALIVE, last.status);
+		say(state, VM_ALIVE, vm_status_word(last.status));
 		snprintf(state->detail, sizeof(state->detail), "%s", last.detail);
 	}
 	process = state->pid ? proc_state(state->pid) : 0;
 	if (process == 'T' || process == 't') {
 		say(state, VM_ALIVE, "hung");
-		snprintf(state->detail, sizeof(state->detail), "QEMU (pid %d) is stopped by a signal", (int)state->pid);
+		snprintf(state->detail, sizeof(state->detail), "QEMU (pid %d) is stopped by a signal",
+			(int)state->pid);
 	}
 }
 
@@ -68,7 +74,19 @@ static void read_ended(int dir_fd, struct vm_state *state)
 		return;
 	}
 	say(state, VM_CRASHED, "crashed");
-	snprintf(state->detail, sizeof(state->detail), "QEMU died; `vmf NAME log` has its last words");
+	snprintf(state->detail, sizeof(state->detail), "QEMU died");
+}
+
+static void say_interrupted(struct vm_state *state)
+{
+	say(state, VM_INTERRUPTED, "interrupted");
+	snprintf(state->detail, sizeof(state->detail), "a vmf died at work; the next command tidies up");
+}
+
+static void say_busy(struct vm_state *state, const char *word)
+{
+	say(state, VM_STARTING, word);
+	snprintf(state->detail, sizeof(state->detail), "another vmf is at work on it");
 }
 
 /* HAS_LOCK: whoever holds LOCK_OP is the caller. */
@@ -76,37 +94,44 @@ static void read_state(struct ctx *ctx, const char *name, bool has_lock, struct 
 {
 	autofree char *run = str_printf("%s/%s", ctx->paths.run, name);
 	autofree char *lasting = plan_journal_path(ctx, name, true);
-	autofree char *saved = str_printf("%s/saved/%s", ctx->paths.lib, name);
 	autoclose int dir_fd = open(run, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	autoclose int fd = dir_fd < 0 ? -1 : openat(dir_fd, "lock", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	int journal = 0, busy = 0;
+	bool is_others = (dir_fd < 0 || fd < 0) && errno == EACCES;
+	enum journal_state journal = JOURNAL_NONE;
+	bool is_busy = false;
 
 	memset(state, 0, sizeof(*state));
 	say(state, VM_OFF, "off");
 	if (fd >= 0) {
 		autofree char *path = plan_journal_path(ctx, name, false);
 
-		busy = !has_lock && lock_is_held(fd, LOCK_OP) > 0;
+		is_busy = !has_lock && lock_is_held(fd, LOCK_OP) > 0;
 		journal = plan_journal_state(path);
 		if (lock_is_held(fd, LOCK_LIFE) > 0) {
 			read_alive(dir_fd, state);
-			if (journal == 2 || str_equal(state->status, "hung"))
-				return;
-			/* a start that has not committed: still at it, or killed */
-			say(state, busy ? VM_STARTING : VM_INTERRUPTED, busy ? "starting" : "interrupted");
+			if (journal == JOURNAL_OPEN && is_busy)
+				say_busy(state, "starting");
+			else if (!is_busy && !str_equal(state->status, "hung") &&
+				 (journal == JOURNAL_OPEN || file_exists(lasting)))
+				say_interrupted(state);
 			return;
 		}
 	}
-	if (busy) {
-		say(state, VM_STARTING, journal == 2 ? "stopping" : "busy");
-		snprintf(state->detail, sizeof(state->detail), "another vmf is at work on it");
-	} else if (journal == 2) {
+	if (is_others) {
+		say(state, VM_UNKNOWN, "unknown");
+		snprintf(state->detail, sizeof(state->detail), "its run folder is another user's");
+	} else if (is_busy)
+		say_busy(state, journal >= JOURNAL_STARTED ? "stopping" : "busy");
+	else if (journal == JOURNAL_STARTED)
 		read_ended(dir_fd, state);
-	} else if (journal == 1 || file_exists(lasting)) {
-		say(state, VM_INTERRUPTED, "interrupted");
-		snprintf(state->detail, sizeof(state->detail), "a vmf died at work; the next command tidies up");
-	} else if (file_exists(saved)) {
-		say(state, VM_SAVED, "saved");
+	else if (journal != JOURNAL_NONE || file_exists(lasting))
+		say_interrupted(state);
+	else {
+		autofree char *saved = str_printf("%s/saved/%s", ctx->paths.lib, name);
+
+		if (file_exists(saved))
+			say(state, VM_SAVED, "saved");
+		state->has_litter = dir_fd >= 0 && !has_lock;
 	}
 }
 
@@ -129,14 +154,15 @@ void vm_state_ask(struct vm *vm, struct vm_state *state, int64_t deadline_ms)
 	if (state->phase != VM_ALIVE || str_equal(state->status, "hung"))
 		return;
 	if (vm_qmp(vm, deadline_ms, &err) == 0 && qmp_status(vm->qmp, &word, deadline_ms, &err) == 0) {
-		if (!str_equal(word, state->status)) {
-			say(state, VM_ALIVE, word);
+		if (!str_equal(vm_status_word(word), state->status)) {
+			say(state, VM_ALIVE, vm_status_word(word));
 			if (!str_equal(word, "io-error"))
 				state->detail[0] = '\0';
 		}
 	} else if (err.code == VMF_E_TIMEOUT) {
 		say(state, VM_ALIVE, "hung");
-		snprintf(state->detail, sizeof(state->detail), "QEMU (pid %d) does not answer", (int)state->pid);
+		snprintf(state->detail, sizeof(state->detail), "QEMU (pid %d) does not answer",
+			(int)state->pid);
 		vm_qmp_close(vm);
 	} else { /* it ended meanwhile, perhaps */
 		vm_qmp_close(vm);
@@ -148,6 +174,7 @@ void vm_state_ask(struct vm *vm, struct vm_state *state, int64_t deadline_ms)
 
 int vm_need_alive(struct vm *vm, struct vm_state *state, struct vmf_error *err)
 {
+	autofree char *hint = NULL;
 	struct vm_state mine;
 
 	if (!state)
@@ -155,8 +182,11 @@ int vm_need_alive(struct vm *vm, struct vm_state *state, struct vmf_error *err)
 	vm_state_of(vm, state);
 	if (state->phase == VM_ALIVE)
 		return 0;
-	return vmf_fail(err, VMF_E_STATE, 0, state->phase == VM_CRASHED ? "`vmf NAME log` says why" : "`start` it first",
-		"vm \"%s\" is not running, it is %s", vm->name, state->status);
+	hint = str_printf(state->phase == VM_CRASHED ? "`vmf %s log` has QEMU's last words"
+						     : "`vmf %s start` starts it",
+		vm->name);
+	return vmf_fail(
+		err, VMF_E_STATE, 0, hint, "vm \"%s\" is not running, it is %s", vm->name, state->status);
 }
 
 int vm_need_off(struct vm *vm, struct vmf_error *err)
@@ -165,23 +195,41 @@ int vm_need_off(struct vm *vm, struct vmf_error *err)
 
 	vm_state_of(vm, &state);
 	if (state.phase == VM_ALIVE || state.phase == VM_STARTING)
-		return vmf_fail(err, VMF_E_STATE, 0, "`stop` or `shutdown` it first", "vm \"%s\" is %s", vm->name,
-			state.status);
+		return vmf_fail(err, VMF_E_STATE, 0, "`stop` or `shutdown` it first", "vm \"%s\" is %s",
+			vm->name, state.status);
 	return 0;
 }
 
 int vm_need_unlocked(struct vm *vm, struct vmf_error *err)
 {
 	const struct conf_value *v;
+	autofree char *hint = NULL;
 
 	if (!conf_number(vm->root, "locked"))
 		return 0;
 	v = conf_get(vm->root, "locked");
-	return vmf_fail(err, VMF_E_PERMISSION, 0, "`vmf NAME unlock` allows changes again",
-		"vm \"%s\" is locked (%s)", vm->name, conf_where(v->file, v->line));
+	hint = str_printf("`vmf %s unlock` allows changes again", vm->name);
+	return vmf_fail(err, VMF_E_PERMISSION, 0, hint, "vm \"%s\" is locked (%s)", vm->name,
+		conf_where(v->file, v->line));
 }
 
 /* ---- the run folder and its lock ---------------------------------------------------------- */
+
+/* To ask for a name that nobody has loads every module of nsswitch.conf, and most machines have no user vmf:
+ * the package's own user is looked up where packages put users. */
+static struct passwd *local_user(const char *name)
+{
+	FILE *file = fopen("/etc/passwd", "re");
+	struct passwd *pw;
+
+	if (!file)
+		return NULL;
+	do {
+		pw = fgetpwent(file);
+	} while (pw && !str_equal(pw->pw_name, name));
+	fclose(file);
+	return pw;
+}
 
 static int qemu_identity(struct vm *vm, struct vmf_error *err)
 {
@@ -192,14 +240,15 @@ static int qemu_identity(struct vm *vm, struct vmf_error *err)
 	vm->qemu_gid = getgid();
 	if (geteuid() != 0)
 		return 0;
-	pw = getpwnam(user ? user : "vmf");
+	pw = user ? getpwnam(user) : local_user("vmf");
 	if (!pw && user)
 		return vmf_fail(err, VMF_E_CONFIG, 0, "`useradd --system` makes it, or set user = \"nobody\"",
 			"no user \"%s\" on this machine to run QEMU as", user);
 	if (!pw)
 		pw = getpwnam("nobody");
 	if (!pw)
-		return vmf_fail(err, VMF_E_MISSING, 0, "set user = ... in vmf.conf", "no user to run QEMU as");
+		return vmf_fail(
+			err, VMF_E_MISSING, 0, "set user = ... in vmf.conf", "no user to run QEMU as");
 	vm->qemu_uid = pw->pw_uid;
 	vm->qemu_gid = pw->pw_gid;
 	return 0;
@@ -209,7 +258,8 @@ int vm_run_open(struct vm *vm, bool create, struct vmf_error *err)
 {
 	if (vm->run_fd >= 0)
 		return 0;
-	/* QEMU, which may be another user, must be able to walk through: sockets and files have modes of their own */
+	/* QEMU, which may be another user, must be able to walk through: sockets and files have modes of
+	 * their own */
 	if (create) {
 		if (qemu_identity(vm, err) < 0 || paths_create(&vm->ctx->paths, err) < 0)
 			return -1;
@@ -226,8 +276,8 @@ static bool is_same(int fd, int dir_fd, const char *path)
 {
 	struct stat a, b;
 
-	return fstat(fd, &a) == 0 && fstatat(dir_fd, path, &b, AT_SYMLINK_NOFOLLOW) == 0 && a.st_dev == b.st_dev &&
-		a.st_ino == b.st_ino;
+	return fstat(fd, &a) == 0 && fstatat(dir_fd, path, &b, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
 static void close_run(struct vm *vm)
@@ -251,7 +301,7 @@ int vm_lock(struct vm *vm, struct vmf_error *err)
 		vm->run_fd = -1;
 		if (vm_run_open(vm, true, err) < 0)
 			return -1;
-		vm->op_fd = openat(vm->run_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+		vm->op_fd = openat(vm->run_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 		if (vm->op_fd < 0 && errno != ENOENT) {
 			vmf_fail_errno(err, NULL, "cannot write %s/lock", vm->run_dir);
 			close_run(vm);
@@ -265,11 +315,13 @@ int vm_lock(struct vm *vm, struct vmf_error *err)
 				"vm \"%s\": another vmf is at work on it", vm->name);
 		}
 		/* the one before us may have removed the folder while we waited */
-		if (vm->op_fd >= 0 && is_same(vm->op_fd, vm->run_fd, "lock") && is_same(vm->run_fd, AT_FDCWD, vm->run_dir))
+		if (vm->op_fd >= 0 && is_same(vm->op_fd, vm->run_fd, "lock") &&
+			is_same(vm->run_fd, AT_FDCWD, vm->run_dir))
 			break;
 		close_run(vm);
 		if (time_now_ms() > deadline)
-			return vmf_fail(err, VMF_E_BUSY, 0, NULL, "vm \"%s\": its run folder comes and goes", vm->name);
+			return vmf_fail(err, VMF_E_BUSY, 0, NULL, "vm \"%s\": its run folder comes and goes",
+				vm->name);
 	}
 	json_decref(vm->slots);
 	vm->slots = NULL;
@@ -296,17 +348,26 @@ void vm_unlock(struct vm *vm)
 
 int vm_tidy(struct vm *vm, struct vmf_error *err)
 {
+	struct vmf_error mine = VMF_ERROR_INIT;
 	struct vm_state state;
 
 	if (vm->ctx->dry_run)
 		return 0;
 	vm_state_of(vm, &state);
-	if (state.phase != VM_INTERRUPTED)
+	if (state.phase != VM_INTERRUPTED && !state.has_litter)
 		return 0;
-	if (vm_lock(vm, err) < 0)
+	if (vm_lock(vm, &mine) == 0) {
+		vm_unlock(vm);
+		return state.phase == VM_INTERRUPTED ? vm_reload(vm, err) : 0;
+	}
+	/* somebody who may only look */
+	if (mine.code != VMF_E_PERMISSION) {
+		error_move(err, &mine);
 		return -1;
-	vm_unlock(vm);
-	return vm_reload(vm, err);
+	}
+	log_debug("vm \"%s\": %s", vm->name, mine.message);
+	error_clear(&mine);
+	return 0;
 }
 
 void vm_tidy_ended(struct vm *vm)

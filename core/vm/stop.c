@@ -50,22 +50,30 @@ static int end_alive(struct vm *vm, enum vm_stop_how how, struct vm_state *state
 	return 0;
 }
 
-int vm_stop(struct vm *vm, enum vm_stop_how how, struct vmf_error *err)
+int vm_stop_locked(struct vm *vm, enum vm_stop_how how, struct vmf_error *err)
 {
 	struct vm_state state;
-	int rc = 0;
 
-	if (vm_need_unlocked(vm, err) < 0 || vm_lock(vm, err) < 0)
-		return -1;
 	vm_state_of(vm, &state);
-	if (state.phase == VM_ALIVE)
-		rc = end_alive(vm, how, &state, err);
-	else if (state.phase == VM_CRASHED)
+	if (state.phase == VM_CRASHED)
 		log_warn("vm \"%s\": it had crashed; what was left of it is removed", vm->name);
 	else if (state.phase == VM_OFF || state.phase == VM_SAVED)
 		log_info("vm \"%s\": it is %s already", vm->name, state.status);
-	if (rc == 0)
-		rc = tear_down(vm, err);
+	else if (plan_mark_ending(vm, err) < 0)
+		return -1;
+	/* a save that has just been committed is an interrupted one to those who do not know us */
+	if ((state.phase == VM_ALIVE || state.phase == VM_INTERRUPTED) && end_alive(vm, how, &state, err) < 0)
+		return -1;
+	return tear_down(vm, err);
+}
+
+int vm_stop(struct vm *vm, enum vm_stop_how how, struct vmf_error *err)
+{
+	int rc;
+
+	if (vm_need_unlocked(vm, err) < 0 || vm_lock(vm, err) < 0)
+		return -1;
+	rc = vm_stop_locked(vm, how, err);
 	if (rc < 0)
 		vmf_context(err, "vm \"%s\"", vm->name);
 	vm_unlock(vm);
@@ -82,7 +90,8 @@ int vm_shutdown(struct vm *vm, int64_t timeout_ms, struct vmf_error *err)
 	if (vm_need_unlocked(vm, err) < 0 || vm_need_alive(vm, &state, err) < 0)
 		return -1;
 	pidfd = state.pid > 0 ? proc_pidfd(state.pid) : -1;
-	/* a guest that is still booting may not have heard it: the button is pressed again each few seconds */
+	/* a guest that is still booting may not have heard it: the button is pressed again each few seconds
+	 */
 	while (pidfd >= 0) {
 		int64_t now = time_now_ms(), next;
 
@@ -101,7 +110,8 @@ int vm_shutdown(struct vm *vm, int64_t timeout_ms, struct vmf_error *err)
 		if (proc_wait_end(pidfd, next))
 			break;
 		if (log_progress("waiting for the guest to shut down", 0, 0) < 0)
-			return vmf_fail(err, VMF_E_FAILED, 0, NULL, "vm \"%s\": interrupted; the guest was asked", vm->name);
+			return vmf_fail(err, VMF_E_FAILED, 0, NULL,
+				"vm \"%s\": interrupted; the guest was asked", vm->name);
 		if (time_now_ms() >= deadline)
 			return vmf_fail(err, VMF_E_TIMEOUT, 0, "`stop` ends it at once, or give --force",
 				"vm \"%s\": the guest has not shut down within %lld s", vm->name,
@@ -115,7 +125,8 @@ static int tell(struct vm *vm, const char *command, struct vmf_error *err)
 {
 	int64_t deadline = time_now_ms() + QMP_MS;
 
-	if (vm_need_unlocked(vm, err) < 0 || vm_need_alive(vm, NULL, err) < 0 || vm_qmp(vm, deadline, err) < 0)
+	if (vm_need_unlocked(vm, err) < 0 || vm_need_alive(vm, NULL, err) < 0 ||
+		vm_qmp(vm, deadline, err) < 0)
 		return -1;
 	if (qmp_command(vm->qmp, command, NULL, NULL, deadline, err) < 0)
 		return vmf_context(err, "vm \"%s\"", vm->name);

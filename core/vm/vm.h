@@ -39,6 +39,10 @@ extern const struct conf_schema vm_schema;
 /* Reads vmf.conf and class default, once. */
 int ctx_load(struct ctx *ctx, struct vmf_error *err);
 void ctx_free(struct ctx *ctx);
+/* Merges a file that need not be there; *IS_THERE, unless NULL, says whether it is. */
+int layer_add_optional(struct conf *conf, const char *path, bool *is_there, struct vmf_error *err);
+/* The layers up to and with a class; the context's. NULL and err. */
+struct conf *ctx_class(struct ctx *ctx, const char *name, struct vmf_error *err);
 
 /* ---- a VM --------------------------------------------------------------------------------- */
 
@@ -105,11 +109,15 @@ int vm_name_check(const char *name, struct vmf_error *err);
 struct vm *vm_load(struct ctx *ctx, const char *name, bool may_miss, struct vmf_error *err);
 /* One whose definition cannot be read, to mend it: it has a name, a file and the layers below. */
 struct vm *vm_load_broken(struct ctx *ctx, const char *name, struct vmf_error *err);
-/* All layers with TEXT in place of the definition's file: what is wrong with it? The caller frees. */
-struct conf *vm_try(struct vm *vm, const char *text, struct vmf_error *err);
+/* The VM as it would be if TEXT were its definition; NULL and err if that has mistakes. */
+struct vm *vm_try(const struct vm *vm, const char *text, struct vmf_error *err);
+/* The VM itself becomes what TEXT says; after a failure it must be reloaded. */
+int vm_become(struct vm *vm, const char *text, struct vmf_error *err);
 /* The same after the definition was changed; what was resolved or connected is given up. */
 int vm_reload(struct vm *vm, struct vmf_error *err);
 void vm_free(struct vm *vm);
+/* A further disk of the model, with the defaults; valid until the next one. TITLE lives as long as the VM. */
+struct vm_disk *vm_add_disk(struct vm *vm, const char *title);
 /* Loads the plugins of disks, NICs and display and finds the VM's volumes. */
 int vm_resolve(struct vm *vm, struct vmf_error *err);
 /* Names of all defined VMs, sorted. */
@@ -177,6 +185,7 @@ enum vm_phase {
 	VM_STARTING,    /* another vmf is at it */
 	VM_ENDED,       /* QEMU ended by itself (guest's power-off, quit); not yet tidied */
 	VM_CRASHED,     /* QEMU was killed or died */
+	VM_UNKNOWN,     /* another user's: it cannot be seen from here */
 	VM_INTERRUPTED, /* a vmf died at work; the next command on it undoes or finishes that */
 };
 
@@ -184,10 +193,13 @@ struct vm_state {
 	enum vm_phase phase;
 	char status[24];   /* one word for people: "running", "paused", "io-error", "hung", "off", "crashed", ... */
 	char detail[200];  /* why, or "" */
-	pid_t pid;         /* VM_ALIVE; else 0 */
+	pid_t pid;         /* of a QEMU that lives, whatever the phase; else 0 */
 	int64_t since;     /* start, seconds since the epoch; 0: unknown */
+	bool has_litter;   /* VM_OFF, VM_SAVED: a vmf that was killed early has left an empty run folder */
 };
 
+/* QEMU's word for its state, as people say it: one that was started paused is "prelaunch" to QEMU. */
+const char *vm_status_word(const char *word);
 /* What is true now, without asking QEMU: the lock, the run folder, the event log, /proc. */
 void vm_state_read(struct ctx *ctx, const char *name, struct vm_state *state);
 /* The same for a VM that we may hold the lock of ourselves. */
@@ -236,6 +248,8 @@ int vm_command(struct vm *vm, const struct vm_start_options *options, struct qem
 enum vm_stop_how { STOP_QUIT, STOP_KILL };
 /* Until QEMU is gone and all is tidied: QMP quit, then SIGTERM, then SIGKILL. */
 int vm_stop(struct vm *vm, enum vm_stop_how how, struct vmf_error *err);
+/* The same for one who has the VM's lock and keeps it. */
+int vm_stop_locked(struct vm *vm, enum vm_stop_how how, struct vmf_error *err);
 /* Removes the memory on disk: for when the guest goes on without it. */
 int vm_forget_saved(struct vm *vm, struct vmf_error *err);
 /* Presses the power button and waits. VMF_E_TIMEOUT if the guest does not go. */
@@ -322,6 +336,8 @@ struct step {
 struct plan *plan_new(struct vm *vm, const char *operation, bool lasting);
 /* FORWARD plans are finished by recovery, others undone. */
 void plan_forward(struct plan *plan);
+/* Once committed, QEMU is to be ended: for plans that are kept until plan_done(). */
+void plan_then_end(struct plan *plan);
 /* The operation concerns VM NAME, too: a command on that one recovers it as well. For lasting plans. */
 void plan_also(struct plan *plan, const char *name);
 /* Adds a step; ARGS is consumed; the description is what --dry-run shows. */
@@ -330,12 +346,21 @@ void plan_add(struct plan *plan, const struct step *step, json_t *args, const ch
 int plan_run(struct plan *plan, void *data, bool keep, struct vmf_error *err);
 /* For a dry run: the steps' descriptions go to the context. */
 void plan_describe(const struct plan *plan);
+/* Removes the journal of a plan that was kept. */
+int plan_done(struct plan *plan, struct vmf_error *err);
 void plan_free(struct plan *plan);
 
 /* Undoes (or finishes) what a journal says and removes it. Called with the VM's lock held. */
 int plan_recover(struct vm *vm, struct vmf_error *err);
-/* Is there a journal: 0 none, 1 of an operation that did not commit, 2 of a start that did. */
-int plan_journal_state(const char *path);
+enum journal_state {
+	JOURNAL_NONE,
+	JOURNAL_OPEN,    /* of an operation that did not commit */
+	JOURNAL_STARTED, /* of a start that did */
+	JOURNAL_ENDING,  /* the same, and its tear-down was begun */
+};
+enum journal_state plan_journal_state(const char *path);
+/* Notes in the start's journal that its tear-down has begun: if we die, the next one goes on with it. */
+int plan_mark_ending(struct vm *vm, struct vmf_error *err);
 /* The steps of a start, undone: tear-down. */
 int plan_undo_start(struct vm *vm, struct vmf_error *err);
 char *plan_journal_path(const struct ctx *ctx, const char *name, bool lasting);

@@ -99,7 +99,7 @@ static int vnc_info(const struct vmf_call *c, struct vmf_display_info *info, str
 	close(fd);
 	info->type = "vnc";
 	info->path = path;
-	info->how = c->host->printf(c, "vmf %s vnc", c->vm->name);
+	info->how = c->host->printf(c, "vncviewer %s", path);
 	return 0;
 }
 

@@ -27,6 +27,10 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+
+/* With clang and _FORTIFY_SOURCE glibc makes printf a macro, which would get hold of host->printf(). Plugins print nothing. */
+#undef printf
 
 #ifdef __cplusplus
 extern "C" {
@@ -80,7 +84,7 @@ struct vmf_option {
 
 #define VMF_OPT_F_REQUIRED 0x1u
 
-/* Something that the plugin cannot work without: for `vmf doctor` and clear errors. */
+/* Something that the plugin cannot work without: for `vmf plugin show` and clear errors. */
 enum vmf_need_type { VMF_NEED_PROGRAM = 1, VMF_NEED_FILE, VMF_NEED_ROOT };
 
 struct vmf_need {

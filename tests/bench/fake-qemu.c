@@ -63,7 +63,7 @@ static void put(int fd, const char *text, size_t length)
 		return;
 }
 
-static void say(struct client *c, const char *fmt, ...)
+__attribute__((format(printf, 2, 3))) static void say(struct client *c, const char *fmt, ...)
 {
 	char text[1024];
 	va_list ap;

@@ -24,9 +24,9 @@ by_libfuzzer()
 	for target in $FUZZ_TARGETS; do
 		name=${target##*/}
 		mkdir -p "$work/$name"
-		# shellcheck disable=SC2086 # flags are words
-		$clang $FUZZ_FLAGS -g -O1 -fsanitize=fuzzer $san -o "$work/$name.bin" "$top_srcdir/$target.c" \
-			"$work"/obj/*.o $FUZZ_LIBS || exit 1
+		# the flags have quotes of their own
+		eval "$clang $FUZZ_FLAGS -g -O1 -fsanitize=fuzzer $san" '-o "$work/$name.bin" "$top_srcdir/$target.c"' \
+			'"$work"/obj/*.o' "$FUZZ_LIBS" || exit 1
 		echo "== $name: $seconds s"
 		"$work/$name.bin" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 \
 			-artifact_prefix="$work/$name." "$work/$name" "$top_srcdir/tests/fuzz/corpus/$name" \

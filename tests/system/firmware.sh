@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: ISC
 # UEFI firmware with variables of its own for each VM, and the models that people set every day.
 
-. "${top_srcdir:-.}/tests/lib.sh"
+. "${top_srcdir:-.}/tests/lib.sh" || exit 1
 need_guest
 [ -e /usr/share/OVMF/OVMF_CODE_4M.fd ] || skip_all "there is no OVMF (Debian: ovmf)"
 
@@ -65,7 +65,8 @@ ok "the guest's drive is empty" guest cd '! head -c 1 /dev/sr0'
 head -c 1048576 /dev/urandom >"$scratch/other.iso"
 sum=$(md5sum <"$scratch/other.iso" | cut -d' ' -f1)
 ok "another one, live" "$VMF" cd cdrom "$scratch/other.iso"
-ok "the guest reads that" guest cd 'md5sum /dev/sr0'
+# the drive tells of the change by failing the first command that comes (MMC, unit attention)
+ok "the guest reads that" guest cd 'md5sum /dev/sr0 2>/dev/null || md5sum /dev/sr0'
 says "its bytes" "$sum"
 ok "the definition says so, too" grep "other.iso" "$VMF_HOME/etc/vms/cd.conf"
 fails "one that is not there is refused" 4 "$VMF" cd cdrom "$scratch/none.iso"
@@ -75,10 +76,9 @@ ok "a forwarded port" "$VMF" -o 'network.default.user-mode.hostfwd={"0:80"}' web
 says "is chosen and shown" 'port [0-9]+ of this host leads to port 80'
 port=$(sed -n 's/.*port \([0-9]*\) of this host leads to port 80.*/\1/p' "$out")
 ok "boots" guest_ready web
-ok "a real HTTP client reaches the guest" wait_for 20 sh -c "exec 3<>/dev/tcp/127.0.0.1/$port; true" ||
-	true
-bash -c "exec 3<>/dev/tcp/127.0.0.1/$port && printf 'GET /cgi-bin/uptime HTTP/1.0\r\n\r\n' >&3 && timeout 20 cat <&3" >"$out" 2>&1
-says "and gets a page" '200 OK'
+ok "a real HTTP client reaches the guest and gets a page" curl -si --retry 10 --retry-delay 1 --retry-all-errors \
+	--max-time 30 "http://127.0.0.1:$port/cgi-bin/uptime"
+says "with status 200" '200 OK'
 ok "info shows the port" "$VMF" web info
 says "$port" "$port"
 ok "the last end" "$VMF" web stop destroy --yes

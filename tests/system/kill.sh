@@ -4,7 +4,7 @@
 # vmf is killed at every step of create, start, stop, save, rename and destroy. Whatever the step: the next command
 # tells the truth, finishes or undoes, and nothing is left; a repeat then succeeds.
 
-. "${top_srcdir:-.}/tests/lib.sh"
+. "${top_srcdir:-.}/tests/lib.sh" || exit 1
 need_guest
 mkdir -p "$VMF_HOME/etc"
 
@@ -22,7 +22,7 @@ each_point()
 			result 1 "$what: preparation before point $n"
 			return
 		}
-		VMF_FAULT=kill:$n "$VMF" "$@" >"$out" 2>&1 </dev/null
+		{ VMF_FAULT=kill:$n "$VMF" "$@" >"$out" 2>&1 </dev/null; } 2>/dev/null
 		status=$?
 		[ $status = 137 ] || break
 		"$VMF" "$1" status >>"$out" 2>&1 </dev/null
@@ -147,6 +147,7 @@ one_name()
 one_name_from_new()
 {
 	"$VMF" new start && "$VMF" new stop
+	"$VMF" web status
 	one_name
 }
 

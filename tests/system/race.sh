@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: ISC
 # Twenty starts of one VM at once: exactly one QEMU, nineteen clear messages.
 
-. "${top_srcdir:-.}/tests/lib.sh"
+. "${top_srcdir:-.}/tests/lib.sh" || exit 1
 need_guest
 plan 6
 

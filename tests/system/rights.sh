@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: ISC
 # With which rights QEMU runs: as root it has none; and an ordinary user with an empty home gets the same VM.
 
-. "${top_srcdir:-.}/tests/lib.sh"
+. "${top_srcdir:-.}/tests/lib.sh" || exit 1
 need_guest
 
 pid_of()
@@ -23,10 +23,13 @@ if [ "$(id -u)" = 0 ]; then
 	ok "a VM whose files only root can open" "$VMF" r0 create set initrd="$scratch/private/initrd" newimg 16M start
 	pid=$(pid_of r0)
 	cp "/proc/$pid/status" "$out"
-	set -- $(field Uid "$pid")
-	[ "$1" != 0 ] && [ "$1" = "$2" ] && [ "$1" = "$3" ] && [ "$1" = "$4" ]
-	result $? "QEMU runs as an unprivileged user ($1)"
-	[ "$(field CapEff "$pid")$(field CapPrm "$pid")$(field CapBnd "$pid" | tr -d f0-9)" = 00000000000000000000000000000000 ]
+	read -r real effective saved fs < <(field Uid "$pid")
+	[ "$real" != 0 ] && [ "$real $real $real" = "$effective $saved $fs" ]
+	result $? "QEMU runs as an unprivileged user ($real)"
+	for set in CapInh CapPrm CapEff CapAmb; do
+		field $set "$pid"
+	done | grep -v '^0*$' >"$out"
+	! grep -q . "$out"
 	result $? "without capabilities"
 	[ "$(field NoNewPrivs "$pid")" = 1 ]
 	result $? "with no_new_privs"
@@ -35,8 +38,10 @@ if [ "$(id -u)" = 0 ]; then
 	ls -l "/proc/$pid/fd" >"$out"
 	ok "it boots" guest_ready r0
 	ok "and writes to its disk" guest r0 'disk-write vda 2 3 && disk-check vda'
-	stat -c '%U %a' "$("$VMF" r0 drives | tail -n 1)" >"$out"
+	stat -c '%U %a' "$("$VMF" r0 drives --json | jq -r '.drives[0].path')" >"$out"
 	says "the image is still root's alone" '^root 600'
+	[ "$(stat -c %a "$VMF_HOME/run/r0/q")" = 700 ] && [ "$(stat -c %a "$VMF_HOME/run/r0/lock")" = 600 ]
+	result $? "nobody else comes to its screen, or holds its lock"
 	stat -c '%n %a' "$VMF_HOME"/run/r0/* >"$out"
 	! grep -E '(qmp|ev|hmp|s0) .*[1-7]$' "$out"
 	result $? "its sockets are for root alone"

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: ISC
 # What happens to QEMU behind vmf's back, and what vmf says of it: crashed, hung, io-error, off; a broken image.
 
-. "${top_srcdir:-.}/tests/lib.sh"
+. "${top_srcdir:-.}/tests/lib.sh" || exit 1
 need_guest
 
 qemu_pid()
@@ -25,6 +25,7 @@ world_save
 
 ok "a VM runs" "$VMF" web create newimg 16M start
 kill -9 "$(qemu_pid web)"
+# shellcheck disable=SC2016 # it is for the file, or the inner shell
 wait_for 5 sh -c '! "$VMF" web status'
 fails "QEMU was killed: status says so by its code" 23 "$VMF" web status
 says "and by its word" 'crashed'
@@ -79,6 +80,7 @@ if [ $has_small = yes ]; then
 	ok "boots" guest_ready full
 	(guest full 'disk-write vda 40' 90 >"$scratch/written" 2>&1) &
 	writer=$!
+	# shellcheck disable=SC2016 # it is for the file, or the inner shell
 	wait_for 60 sh -c '"$VMF" full status | grep io-error'
 	fails "the disk fills up: io-error" 25 "$VMF" full status
 	says "with the reason" '[Nn]o space'
@@ -91,6 +93,7 @@ if [ $has_small = yes ]; then
 	result $? "the guest's writing succeeds in the end"
 	ok "its data are whole" guest full 'disk-check vda' 60
 	ok "stop and destroy" "$VMF" full stop destroy --yes
+	umount "$scratch/small"
 else
 	skip "io-error of a full disk" "not possible here: tmpfs cannot be mounted"
 fi
@@ -98,7 +101,7 @@ fi
 # ---- a broken image ---------------------------------------------------------------------------------
 
 ok "a VM with a disk" "$VMF" bad create newimg 16M
-image=$("$VMF" bad drives | tail -n 1)
+image=$("$VMF" bad drives --json | jq -r ".drives[0].path")
 [ -f "$image" ]
 result $? "drives prints its path"
 dd if=/dev/zero of="$image" bs=4096 count=1 conv=notrunc 2>/dev/null

@@ -67,8 +67,10 @@ static void assert_lines(const char *text, size_t lines, const char *shown)
 {
 	struct strbuf out = STRBUF_INIT;
 	int fd = log_of(text);
+	size_t old;
 
-	ck_assert_int_eq(history_read(fd, (off_t)strlen(text), lines, &out), 0);
+	ck_assert_int_eq(history_read(fd, 0, (off_t)strlen(text), lines, &out, &old), 0);
+	ck_assert_uint_eq(old, 0);
 	ck_assert_str_eq(out.data ? out.data : "", shown);
 	strbuf_free(&out);
 	close(fd);
@@ -91,11 +93,34 @@ START_TEST(not_beyond_the_given_end)
 {
 	struct strbuf out = STRBUF_INIT;
 	int fd = log_of("one\ntwo\nthree\n");
+	size_t old;
 
-	ck_assert_int_eq(history_read(fd, 8, 1, &out), 0);
+	ck_assert_int_eq(history_read(fd, 0, 8, 1, &out, &old), 0);
 	ck_assert_str_eq(out.data, "two\n");
-	ck_assert_int_eq(history_read(fd, 1000, 1, &out), -1);
+	ck_assert_int_eq(history_read(fd, 0, 1000, 1, &out, &old), -1);
 	strbuf_free(&out);
+	close(fd);
+}
+END_TEST
+
+START_TEST(earlier_runs_are_told_apart)
+{
+	static const char text[] = "one\033[c\ntwo\033[c\nthree\n";
+	static const struct {
+		off_t run;
+		size_t lines, old;
+	} cases[] = {{7, 3, 4}, {14, 3, 8}, {14, 2, 4}, {14, 1, 0}, {0, 3, 0}, {20, 3, 14}, {99, 3, 0}};
+	int fd = log_of(text);
+
+	for (size_t i = 0; i < VMF_COUNT(cases); i++) {
+		struct strbuf out = STRBUF_INIT;
+		size_t old;
+
+		ck_assert_int_eq(history_read(fd, cases[i].run, 20, cases[i].lines, &out, &old), 0);
+		ck_assert_uint_eq(old, cases[i].old);
+		ck_assert(str_ends("one\ntwo\nthree\n", out.data));
+		strbuf_free(&out);
+	}
 	close(fd);
 }
 END_TEST
@@ -108,6 +133,7 @@ START_TEST(large_logs_cost_no_more)
 	const off_t size = (off_t)1 << 30;
 	int fd = memfd_create("log", MFD_CLOEXEC);
 	char line[100];
+	size_t old;
 	off_t end;
 
 	memset(line, 'x', 99);
@@ -116,11 +142,11 @@ START_TEST(large_logs_cost_no_more)
 	for (end = size - 3 * 65536; end + 100 <= size; end += 100)
 		ck_assert_int_eq(pwrite(fd, line, 100, end), 100);
 	getrusage(RUSAGE_SELF, &before);
-	ck_assert_int_eq(history_read(fd, end, 1000, &out), 0);
+	ck_assert_int_eq(history_read(fd, 0, end, 1000, &out, &old), 0);
 	ck_assert_uint_eq(out.length, 100000);
 	out.length = 0;
 	/* lines without end: not all of it is looked through for them, nor shown */
-	ck_assert_int_eq(history_read(fd, size, 1000000, &out), 0);
+	ck_assert_int_eq(history_read(fd, 0, size, 1000000, &out, &old), 0);
 	getrusage(RUSAGE_SELF, &after);
 	ck_assert_uint_le(out.length, 1 << 20);
 	ck_assert_int_lt(after.ru_maxrss - before.ru_maxrss, 16 << 10);
@@ -177,6 +203,7 @@ int main(void)
 	tcase_add_loop_test(t, history_is_cleaned, 0, VMF_COUNT(cleaned));
 	tcase_add_test(t, last_lines);
 	tcase_add_test(t, not_beyond_the_given_end);
+	tcase_add_test(t, earlier_runs_are_told_apart);
 	tcase_add_test(t, large_logs_cost_no_more);
 	tcase_add_loop_test(t, modes_are_switched_back, 0, VMF_COUNT(switched));
 	suite_add_tcase(suite, t);

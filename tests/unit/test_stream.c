@@ -288,6 +288,21 @@ START_TEST(until_is_found_in_what_was_said_before)
 }
 END_TEST
 
+START_TEST(until_is_not_looked_for_in_earlier_runs)
+{
+	options.until = "login:";
+	options.first = "web0 login: login";
+	options.first_length = 17;
+	options.first_old = 12;
+	start_pipes();
+	expect(from, "web0 login: login");
+	time_sleep_ms(100);
+	ck_assert_int_eq(waitpid(child, NULL, WNOHANG), 0);
+	say(peer, ":");
+	assert_ends(STREAM_FOUND);
+}
+END_TEST
+
 START_TEST(until_is_not_left_by_silence)
 {
 	options.until = "done";
@@ -637,6 +652,7 @@ int main(void)
 	tcase_add_test(t, keys_are_nothing_special_in_a_pipe);
 	tcase_add_test(t, until_is_found_across_reads);
 	tcase_add_test(t, until_is_found_in_what_was_said_before);
+	tcase_add_test(t, until_is_not_looked_for_in_earlier_runs);
 	tcase_add_test(t, until_is_not_left_by_silence);
 	tcase_add_test(t, until_fails_at_the_deadline);
 	tcase_add_test(t, until_fails_if_the_other_side_ends);

@@ -1,0 +1,10 @@
+#!/bin/bash
+# SPDX-License-Identifier: ISC
+# Stop, until QEMU is gone, against QMP's quit.
+
+. "${top_srcdir:-.}/tests/bench/lib.sh"
+need qemu-system-x86_64 qemu-system-x86
+
+create one create --disk 1G
+pairs -l "stop" -y quit -r 1.3 -m 16 -A "$VMF one start" -a "$VMF one stop" \
+	-B "$VMF one start" -b "$bench/bare quit $VMF_HOME/run/one/qmp" -D "$VMF one stop"
