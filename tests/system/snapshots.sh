@@ -281,6 +281,19 @@ each_point "clone" no_clone clone_or_nothing clone clone --from web
 each_point "full copy" no_clone clone_or_nothing clone clone --from web --copy
 run "$VMF" clone destroy --yes
 
+# ended by a signal in the midst of a copy
+run "$VMF" big create --disk 1G
+run qemu-io -f qcow2 -c 'write -P 1 0 600M' "$images/big-0.qcow2"
+background "$VMF" clone clone --from big --copy
+clone_pid=${background_pids##* }
+wait_for 20 test -e "$VMF_HOME/etc/vms/clone.conf"
+kill -TERM "$clone_pid"
+wait "$clone_pid"
+fails "a full copy that is stopped fails" 1 sh -c "exit $?"
+ok "and has left nothing" clone_or_nothing
+ok "nor has the VM" test ! -e "$VMF_HOME/etc/vms/clone.conf"
+run "$VMF" big destroy --yes
+
 running_or_all()
 {
 	local said
