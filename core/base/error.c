@@ -60,10 +60,17 @@ int vmf_context(struct vmf_error *err, const char *fmt, ...)
 	va_start(ap, fmt);
 	text = str_vprintf(fmt, ap);
 	va_end(ap);
-	message = str_printf("%s: %s", text, err->message);
+	message = str_printf("%s: ", text);
+	/* layers that know the same thing say it once */
+	if (!str_starts(err->message, message)) {
+		free(message);
+		message = str_printf("%s: %s", text, err->message);
+		free(err->message);
+		err->message = message;
+	} else {
+		free(message);
+	}
 	free(text);
-	free(err->message);
-	err->message = message;
 	return -1;
 }
 

@@ -31,7 +31,7 @@ int error_code_of(int errnum, int fallback);
 #define vmf_fail_errno(err, hint, ...) \
 	vmf_fail((err), error_code_of(errno, VMF_E_FAILED), errno, (hint), __VA_ARGS__)
 
-/* Puts "text: " in front of the message. Returns -1. */
+/* Puts "text: " in front of the message, unless it begins so already. Returns -1. */
 int vmf_context(struct vmf_error *err, const char *fmt, ...) VMF_PRINTF(2, 3);
 
 /* Frees and resets. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Completion scripts. What the shells do is in completion.bash, .zsh and .fish beside this file; the marks
- * in them, @VERBS@ and the like, are filled in from the tables of verbs and of configuration keywords. Names of VMs
- * and plugins are asked of vmf when the person presses the key.
+ * in them, @VERBS@ and the like, are filled in from the tables of verbs and of configuration keywords. Names
+ * of VMs and plugins are asked of vmf when the person presses the key.
  */
 #include "cli/cli.h"
 
@@ -20,7 +20,8 @@ struct script {
 
 /* ---- words from the tables ----------------------------------------------------------------- */
 
-static void put_names(struct strbuf *out, const struct cli_verb *table, const char *separator, bool with_aliases)
+static void put_names(
+	struct strbuf *out, const struct cli_verb *table, const char *separator, bool with_aliases)
 {
 	for (size_t i = 0; table[i].name; i++) {
 		strbuf_printf(out, "%s%s", i ? separator : "", table[i].name);
@@ -88,7 +89,8 @@ static void put_options(struct strbuf *out, const struct cli_verb *v, enum which
 	for (size_t i = 0; i < v->n_options; i++) {
 		const struct cli_option *o = &v->options[i];
 
-		if ((which == WITH_WORD && !o->argument) || (which == WITH_FILE && !str_equal(o->argument, "FILE")))
+		if ((which == WITH_WORD && !o->argument) ||
+			(which == WITH_FILE && !str_equal(o->argument, "FILE")))
 			continue;
 		strbuf_printf(out, "%s%s", any ? " " : "", o->name);
 		any = true;
@@ -190,7 +192,9 @@ static void put_fish_table(struct strbuf *out, const struct cli_verb *table, con
 			strbuf_puts(out, "complete -c vmf -n '__vmf_is ");
 			put_name(out, v, " ");
 			strbuf_printf(out, "' -l %s%s -d ", o->name + 2,
-				!o->argument ? "" : str_equal(o->argument, "FILE") ? " -r -F" : " -x");
+				!o->argument			 ? ""
+				: str_equal(o->argument, "FILE") ? " -r -F"
+								 : " -x");
 			put_quoted(out, o->help);
 			strbuf_putc(out, '\n');
 		}
@@ -295,11 +299,21 @@ static const struct {
 	const char *mark;
 	void (*put)(struct strbuf *out, const struct script *script);
 } marks[] = {
-	{"CASES", put_cases}, {"VALUES", put_values}, {"KEYS", put_keys}, {"GLOBALS", put_globals}, {"VERBS", put_verbs},
-	{"VERBS_WORDS", put_verbs_words}, {"VERBS_TEXT", put_verbs_text}, {"COMMANDS", put_commands},
-	{"COMMANDS_WORDS", put_commands_words}, {"COMMANDS_CASE", put_commands_case},
-	{"COMMANDS_TEXT", put_commands_text}, {"QEMU", put_qemu}, {"QEMU_CASE", put_qemu_case},
-	{"QEMU_WORDS", put_qemu_words}, {"FISH", put_fish},
+	{"CASES", put_cases},
+	{"VALUES", put_values},
+	{"KEYS", put_keys},
+	{"GLOBALS", put_globals},
+	{"VERBS", put_verbs},
+	{"VERBS_WORDS", put_verbs_words},
+	{"VERBS_TEXT", put_verbs_text},
+	{"COMMANDS", put_commands},
+	{"COMMANDS_WORDS", put_commands_words},
+	{"COMMANDS_CASE", put_commands_case},
+	{"COMMANDS_TEXT", put_commands_text},
+	{"QEMU", put_qemu},
+	{"QEMU_CASE", put_qemu_case},
+	{"QEMU_WORDS", put_qemu_words},
+	{"FISH", put_fish},
 };
 
 /* The mark that begins at TEXT, "@VERBS@", or -1. */
@@ -336,8 +350,8 @@ static char *fill_in(const struct script *script)
 
 int command_completion(struct cli_call *call, struct vmf_error *err)
 {
-	static const struct script scripts[] = {
-		{"bash", completion_bash, false}, {"zsh", completion_zsh, true}, {"fish", completion_fish, false}};
+	static const struct script scripts[] = {{"bash", completion_bash, false},
+		{"zsh", completion_zsh, true}, {"fish", completion_fish, false}};
 	const char *shell = call->args.count ? call->args.items[0] : "";
 
 	for (size_t i = 0; i < VMF_COUNT(scripts); i++)

@@ -14,7 +14,8 @@
 
 /* ---- settings as people type them ---------------------------------------------------------- */
 
-static const struct vmf_option *find_option(const struct vmf_option *options, size_t count, const char *name, size_t length)
+static const struct vmf_option *find_option(
+	const struct vmf_option *options, size_t count, const char *name, size_t length)
 {
 	for (size_t i = 0; i < count; i++)
 		if (strlen(options[i].name) == length && strncmp(options[i].name, name, length) == 0)
@@ -32,8 +33,10 @@ static const struct vmf_option *option_of_key(const char *key, size_t length)
 	for (size_t i = 0; i < vm_schema.n_sections; i++) {
 		const struct conf_schema *s = &vm_schema.sections[i];
 
-		if (strlen(s->keyword) == (size_t)(dot - key) && strncmp(s->keyword, key, (size_t)(dot - key)) == 0)
-			return find_option(s->options, s->n_options, last + 1, length - (size_t)(last + 1 - key));
+		if (strlen(s->keyword) == (size_t)(dot - key) &&
+			strncmp(s->keyword, key, (size_t)(dot - key)) == 0)
+			return find_option(
+				s->options, s->n_options, last + 1, length - (size_t)(last + 1 - key));
 	}
 	return NULL;
 }
@@ -55,8 +58,8 @@ static void add_setting(struct strv *settings, const char *key, const char *valu
 /* What of SETTINGS a QEMU that runs already does not notice. */
 static void add_later(const struct strv *settings, struct strv *later)
 {
-	static const char *const at_once[] = {"description", "owner", "locked", "drive_size",
-		"shutdown_timeout", "cdrom"};
+	static const char *const at_once[] = {
+		"description", "owner", "locked", "drive_size", "shutdown_timeout", "cdrom"};
 
 	for (size_t i = 0; i < settings->count; i++) {
 		char *key = str_ndup(settings->items[i], strcspn(settings->items[i], "+="));
@@ -85,9 +88,10 @@ static int change(struct cli_call *call, const struct strv *settings, const char
 	if (state.phase == VM_ALIVE)
 		add_later(settings, &later);
 	keys = strv_join(&later, ", ");
-	out_result(call, json_pack("{s:o, s:o}", "set", out_strings(settings), "at_next_start", out_strings(&later)),
-		"%s: %s%s%s%s", call->vm->name, text ? text : all, later.count ? " (at its next start: " : "", later.count ? keys : "",
-		later.count ? ")" : "");
+	out_result(call,
+		json_pack("{s:o, s:o}", "set", out_strings(settings), "at_next_start", out_strings(&later)),
+		"%s: %s%s%s%s", call->vm->name, text ? text : all, later.count ? " (at its next start: " : "",
+		later.count ? keys : "", later.count ? ")" : "");
 	return 0;
 }
 
@@ -104,7 +108,8 @@ int verb_set(struct cli_call *call, struct vmf_error *err)
 	return change(call, &settings, NULL, err);
 }
 
-static int set_one(struct cli_call *call, const char *key, const char *value, const char *text, struct vmf_error *err)
+static int set_one(
+	struct cli_call *call, const char *key, const char *value, const char *text, struct vmf_error *err)
 {
 	autostrv struct strv settings = STRV_INIT;
 
@@ -173,7 +178,8 @@ int verb_lock(struct cli_call *call, struct vmf_error *err)
 
 int verb_unlock(struct cli_call *call, struct vmf_error *err)
 {
-	static const char *const ways[] = {"locked=", "locked=no"}; /* the second one where a class says yes */
+	static const char *const ways[] = {
+		"locked=", "locked=no"}; /* the second one where a class says yes */
 
 	for (size_t i = 0; i < VMF_COUNT(ways) && conf_number(call->vm->root, "locked"); i++) {
 		autostrv struct strv settings = STRV_INIT;
@@ -190,7 +196,8 @@ int verb_unlock(struct cli_call *call, struct vmf_error *err)
 
 /* ---- create, destroy, rename --------------------------------------------------------------- */
 
-static int create_options(const struct cli_call *call, struct vm_create_options *options, struct vmf_error *err)
+static int create_options(
+	const struct cli_call *call, struct vm_create_options *options, struct vmf_error *err)
 {
 	const char *text;
 
@@ -212,7 +219,8 @@ static int create_options(const struct cli_call *call, struct vm_create_options 
 
 		if (value_parse_size(text, 1, &size, err) < 0)
 			return cli_usage(err, "--disk");
-		options->disk_sizes = mem_resize(options->disk_sizes, (options->n_disks + 1) * sizeof(uint64_t));
+		options->disk_sizes =
+			mem_resize(options->disk_sizes, (options->n_disks + 1) * sizeof(uint64_t));
 		options->disk_sizes[options->n_disks++] = size;
 	}
 	return 0;
@@ -223,7 +231,8 @@ static void add_made(const char *volume, uint64_t size_bytes, struct strbuf *tex
 	autofree char *size = value_format_size(size_bytes);
 
 	strbuf_printf(text, "%s%s (%s)", text->length ? ", " : ", with disk ", volume, size);
-	json_array_append_new(disks, json_pack("{s:s, s:I}", "volume", volume, "size_bytes", (json_int_t)size_bytes));
+	json_array_append_new(
+		disks, json_pack("{s:s, s:I}", "volume", volume, "size_bytes", (json_int_t)size_bytes));
 }
 
 int verb_create(struct cli_call *call, struct vmf_error *err)
@@ -241,13 +250,16 @@ int verb_create(struct cli_call *call, struct vmf_error *err)
 
 		for (size_t i = 0; i < vm->n_disks; i++)
 			if (conf_number(vm->disks[i].section, "size"))
-				add_made(vm->disks[i].volume, (uint64_t)conf_number(vm->disks[i].section, "size"), &text, disks);
+				add_made(vm->disks[i].volume,
+					(uint64_t)conf_number(vm->disks[i].section, "size"), &text, disks);
 		for (size_t i = 0; i < options.n_disks; i++) {
 			autofree char *volume = str_printf("%s-%zu", prefix, i);
 
 			add_made(volume, options.disk_sizes[i], &text, disks);
 		}
-		out_result(call, json_pack("{s:o, s:s, s:o}", "file", out_string(vm->file), "uuid", vm->uuid, "disks", disks),
+		out_result(call,
+			json_pack("{s:o, s:s, s:o}", "file", out_string(vm->file), "uuid", vm->uuid, "disks",
+				disks),
 			"%s: created%s", vm->name, text.data ? text.data : "");
 	}
 	strv_free(&options.settings);
@@ -261,12 +273,14 @@ static int confirm(struct vm *vm, struct vmf_error *err)
 	char answer[128] = "";
 
 	if (!isatty(STDIN_FILENO))
-		return vmf_fail(err, VMF_E_USAGE, 0, "add --yes", "destroy asks first, and there is no terminal to ask on");
+		return vmf_fail(err, VMF_E_USAGE, 0, "add --yes",
+			"destroy asks first, and there is no terminal to ask on");
 	if (vm_resolve(vm, err) < 0)
 		return -1;
 	for (size_t i = 0; i < vm->n_disks; i++)
 		strbuf_printf(&volumes, "%s%s", i ? ", " : " and its volumes ", vm->disks[i].volume);
-	fprintf(stderr, "This removes %s%s. Type the VM's name to go on: ", vm->name, volumes.data ? volumes.data : "");
+	fprintf(stderr, "This removes %s%s. Type the VM's name to go on: ", vm->name,
+		volumes.data ? volumes.data : "");
 	fflush(stderr);
 	if (!fgets(answer, sizeof(answer), stdin))
 		fputc('\n', stderr);
@@ -302,7 +316,8 @@ int verb_rename(struct cli_call *call, struct vmf_error *err)
 	autofree char *was = str_dup(vm->name);
 
 	if (cli_find(cli_commands, call->args.items[0]))
-		return vmf_fail(err, VMF_E_USAGE, 0, "choose another name", "\"%s\" is a command's name", call->args.items[0]);
+		return vmf_fail(err, VMF_E_USAGE, 0, "choose another name", "\"%s\" is a command's name",
+			call->args.items[0]);
 	if (vm_rename(vm, call->args.items[0], err) < 0)
 		return -1;
 	out_result(call, json_pack("{s:s}", "was", was), "%s: renamed to %s", was, vm->name);

@@ -22,8 +22,8 @@ int verb_newimg(struct cli_call *call, struct vmf_error *err)
 		return -1;
 	text = value_format_size(size);
 	out_result(call,
-		json_pack("{s:s, s:s*, s:I}", "volume", volume, "storage", conf_string(vm->root, "storage"), "size_bytes",
-			(json_int_t)size),
+		json_pack("{s:s, s:s*, s:I}", "volume", volume, "storage", conf_string(vm->root, "storage"),
+			"size_bytes", (json_int_t)size),
 		"%s: made volume %s (%s)", vm->name, volume, text);
 	return 0;
 }
@@ -35,7 +35,8 @@ int disk_volume(struct vm *vm, const struct vm_disk *disk, struct vmf_volume *vo
 
 	memset(volume, 0, sizeof(*volume));
 	vm_call_disk(vm, disk, &call);
-	if (disk->plugin->ops.storage.list && disk->plugin->ops.storage.list(&call.call, disk->volume, &list, err) < 0)
+	if (disk->plugin->ops.storage.list &&
+		disk->plugin->ops.storage.list(&call.call, disk->volume, &list, err) < 0)
 		return vmf_context(err, "disk \"%s\": storage \"%s\"", disk->title, disk->instance);
 	for (size_t i = 0; i < list.count; i++)
 		if (str_equal(vm_volume_at(&list, i)->name, disk->volume))
@@ -46,8 +47,8 @@ int disk_volume(struct vm *vm, const struct vm_disk *disk, struct vmf_volume *vo
 
 json_t *disk_json(const struct vm_disk *disk, const struct vmf_volume *volume)
 {
-	json_t *json = json_pack("{s:s, s:s*, s:s, s:s, s:b}", "disk", disk->title, "storage", disk->instance, "volume",
-		disk->volume, "bus", disk->bus, "readonly", disk->readonly);
+	json_t *json = json_pack("{s:s, s:s*, s:s, s:s, s:b}", "disk", disk->title, "storage", disk->instance,
+		"volume", disk->volume, "bus", disk->bus, "readonly", disk->readonly);
 
 	json_object_set_new(json, "exists", json_boolean(volume->name));
 	json_object_set_new(json, "path", out_string(volume->id));
@@ -61,7 +62,8 @@ json_t *disk_json(const struct vm_disk *disk, const struct vmf_volume *volume)
 /* On a terminal a table; a pipe gets one path a line. */
 int verb_drives(struct cli_call *call, struct vmf_error *err)
 {
-	static const char *const columns[] = {"DISK", "STORAGE", "VOLUME", "BUS", "FORMAT", ">SIZE", ">USED", "PATH"};
+	static const char *const columns[] = {
+		"DISK", "STORAGE", "VOLUME", "BUS", "FORMAT", ">SIZE", ">USED", "PATH"};
 	struct vm *vm = call->vm;
 	struct out_table *table;
 	json_t *array = json_array();
@@ -76,8 +78,8 @@ int verb_drives(struct cli_call *call, struct vmf_error *err)
 		if (rc == 0) {
 			autofree char *size = v.name ? value_format_size(v.virtual_bytes) : NULL;
 			autofree char *used = v.used_bytes ? value_format_size(v.used_bytes) : NULL;
-			const char *cells[] = {d->title, d->instance, d->volume, d->bus, v.name ? v.format : "missing", size,
-				used, v.id};
+			const char *cells[] = {d->title, d->instance, d->volume, d->bus,
+				v.name ? v.format : "missing", size, used, v.id};
 
 			if (isatty(STDOUT_FILENO))
 				out_table_row(table, cells);

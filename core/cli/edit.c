@@ -66,7 +66,8 @@ static int run_editor(const char *editor, const char *path, struct vmf_error *er
 	if (rc)
 		return vmf_fail(err, VMF_E_FAILED, rc, NULL, "cannot run the editor");
 	if (!WIFEXITED(status) || WEXITSTATUS(status))
-		return vmf_fail(err, VMF_E_FAILED, 0, "set VISUAL or EDITOR to another", "the editor failed (%s)", editor);
+		return vmf_fail(err, VMF_E_FAILED, 0, "set VISUAL or EDITOR to another",
+			"the editor failed (%s)", editor);
 	return 0;
 }
 
@@ -97,7 +98,8 @@ static bool ask_again(struct vmf_error *problem)
 }
 
 /* Runs the editor on COPY until the text is right; NULL and err if it never is. The caller frees. */
-static char *edit_until_right(struct vm *vm, const char *editor, const char *copy, bool *keep, struct vmf_error *err)
+static char *edit_until_right(
+	struct vm *vm, const char *editor, const char *copy, bool *keep, struct vmf_error *err)
 {
 	bool terminal = isatty(STDIN_FILENO) && isatty(STDERR_FILENO);
 
@@ -124,7 +126,8 @@ static char *edit_until_right(struct vm *vm, const char *editor, const char *cop
 		}
 		if (!ask_again(&problem)) {
 			*keep = true;
-			vmf_fail(err, VMF_E_CONFIG, 0, NULL, "vm \"%s\": not changed; your text is in %s", vm->name, copy);
+			vmf_fail(err, VMF_E_CONFIG, 0, NULL, "vm \"%s\": not changed; your text is in %s",
+				vm->name, copy);
 			error_clear(&problem);
 			return NULL;
 		}
@@ -164,7 +167,8 @@ int verb_edit(struct cli_call *call, struct vmf_error *err)
 	if (rc < 0)
 		return -1;
 	vm_state_read(call->ctx, vm->name, &state);
-	out_result(call, json_pack("{s:b}", "changed", changed), "%s: %s%s", vm->name, changed ? "changed" : "not changed",
+	out_result(call, json_pack("{s:b}", "changed", changed), "%s: %s%s", vm->name,
+		changed ? "changed" : "not changed",
 		changed && state.phase == VM_ALIVE ? " (at its next start)" : "");
 	return 0;
 }

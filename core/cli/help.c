@@ -61,7 +61,8 @@ static void print_table(const struct cli_verb *table)
 
 static void print_option(const struct cli_option *o)
 {
-	autofree char *usage = str_printf("%s%s%s", o->name, o->argument ? " " : "", o->argument ? o->argument : "");
+	autofree char *usage =
+		str_printf("%s%s%s", o->name, o->argument ? " " : "", o->argument ? o->argument : "");
 
 	printf("  %-31s %s\n", usage, o->help);
 }
@@ -77,7 +78,8 @@ static void print_all(void)
 	print_table(cli_verbs);
 	puts("\nCommands:");
 	print_table(cli_commands);
-	puts("\n`vmf help WORD` tells more of a verb, a command, a keyword of the configuration; `vmf help keywords`\n"
+	puts("\n`vmf help WORD` tells more of a verb, a command, a keyword of the configuration; `vmf help "
+	     "keywords`\n"
 	     "lists those, `vmf help exit-codes` what the exit codes mean.");
 }
 
@@ -85,7 +87,8 @@ static void print_all(void)
 
 static void print_verb(const struct cli_verb *v, bool is_command)
 {
-	printf("usage: vmf %s%s%s%s\n\n%s\n", is_command ? "" : "VM ", v->name, *v->usage ? " " : "", v->usage, v->summary);
+	printf("usage: vmf %s%s%s%s\n\n%s\n", is_command ? "" : "VM ", v->name, *v->usage ? " " : "",
+		v->usage, v->summary);
 	if (v->aliases)
 		printf("also: %s\n", v->aliases);
 	if (v->n_options)
@@ -96,7 +99,8 @@ static void print_verb(const struct cli_verb *v, bool is_command)
 
 static void print_section(const struct conf_schema *s)
 {
-	printf("%s%s { ... }: %s\n", s->keyword, s->flags & VMF_CONF_TITLED ? " \"NAME\"" : "", s->help ? s->help : "");
+	printf("%s%s { ... }: %s\n", s->keyword, s->flags & VMF_CONF_TITLED ? " \"NAME\"" : "",
+		s->help ? s->help : "");
 	for (size_t i = 0; i < s->n_options; i++)
 		option_print(&s->options[i]);
 	if (s->flags & VMF_CONF_PLUGIN)
@@ -164,7 +168,8 @@ static int no_such_word(const char *word, struct vmf_error *err)
 	for (size_t i = 0; i < vm_schema.n_options && n < VMF_COUNT(names); i++)
 		names[n++] = vm_schema.options[i].name;
 	near = str_nearest(word, names, n);
-	hint = near ? str_printf("do you mean %s?", near) : str_dup("`vmf help` and `vmf help keywords` list all");
+	hint = near ? str_printf("do you mean %s?", near)
+		    : str_dup("`vmf help` and `vmf help keywords` list all");
 	return vmf_fail(err, VMF_E_USAGE, 0, hint, "there is no help on \"%s\"", word);
 }
 
@@ -181,9 +186,9 @@ static json_t *verbs_json(const struct cli_verb *table)
 			json_array_append_new(options,
 				json_pack("{s:s, s:s*, s:s}", "name", table->options[i].name, "argument",
 					table->options[i].argument, "help", table->options[i].help));
-		json_array_append_new(array,
-			json_pack("{s:s, s:s*, s:s, s:s, s:o}", "name", table->name, "aliases", table->aliases, "usage",
-				table->usage, "summary", table->summary, "options", options));
+		json_array_append_new(array, json_pack("{s:s, s:s*, s:s, s:s, s:o}", "name", table->name,
+						     "aliases", table->aliases, "usage", table->usage,
+						     "summary", table->summary, "options", options));
 	}
 	return array;
 }
@@ -196,8 +201,8 @@ static json_t *keywords_json(const struct conf_schema *schema)
 		json_array_append_new(options, option_json(&schema->options[i]));
 	for (size_t i = 0; i < schema->n_sections; i++)
 		json_array_append_new(sections, keywords_json(&schema->sections[i]));
-	return json_pack("{s:s*, s:s*, s:o, s:o}", "keyword", schema->keyword, "help", schema->help, "options", options,
-		"sections", sections);
+	return json_pack("{s:s*, s:s*, s:o, s:o}", "keyword", schema->keyword, "help", schema->help,
+		"options", options, "sections", sections);
 }
 
 static void all_json(void)
@@ -205,9 +210,10 @@ static void all_json(void)
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < VMF_COUNT(codes); i++)
-		json_array_append_new(list, json_pack("{s:i, s:s}", "code", codes[i].code, "meaning", codes[i].text));
-	out_json(json_pack("{s:o, s:o, s:o, s:o}", "verbs", verbs_json(cli_verbs), "commands", verbs_json(cli_commands),
-		"configuration", keywords_json(&vm_schema), "exit_codes", list));
+		json_array_append_new(
+			list, json_pack("{s:i, s:s}", "code", codes[i].code, "meaning", codes[i].text));
+	out_json(json_pack("{s:o, s:o, s:o, s:o}", "verbs", verbs_json(cli_verbs), "commands",
+		verbs_json(cli_commands), "configuration", keywords_json(&vm_schema), "exit_codes", list));
 }
 
 /* ---- the commands ------------------------------------------------------------------------- */
@@ -257,7 +263,7 @@ int command_version(struct cli_call *call, struct vmf_error *err)
 			jansson_version_str(), "libsmartcols", smartcols));
 		return 0;
 	}
-	printf("vmf %s\nplugin ABI %d.%d\njansson %s, libsmartcols %s\n", VMF_VERSION, VMF_ABI_MAJOR, VMF_ABI_MINOR,
-		jansson_version_str(), smartcols ? smartcols : "?");
+	printf("vmf %s\nplugin ABI %d.%d\njansson %s, libsmartcols %s\n", VMF_VERSION, VMF_ABI_MAJOR,
+		VMF_ABI_MINOR, jansson_version_str(), smartcols ? smartcols : "?");
 	return 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * `info`: all about one VM. It shows what it can find out: a plugin that fails, or is not there, is one of the
- * problems that it lists, not the end of it.
+ * `info`: all about one VM. It shows what it can find out: a plugin that fails, or is not there, is one of
+ * the problems that it lists, not the end of it.
  */
 #include "cli/cli.h"
 
@@ -61,7 +61,8 @@ static json_t *get_disks(struct info *info)
 		struct vmf_volume volume;
 
 		memset(&volume, 0, sizeof(volume));
-		if (info->vm->disks[i].plugin && disk_volume(info->vm, &info->vm->disks[i], &volume, &err) < 0)
+		if (info->vm->disks[i].plugin &&
+			disk_volume(info->vm, &info->vm->disks[i], &volume, &err) < 0)
 			note(info, &err);
 		json_array_append_new(array, disk_json(&info->vm->disks[i], &volume));
 	}
@@ -83,12 +84,13 @@ static json_t *get_nics(struct info *info)
 
 	for (size_t i = 0; i < info->vm->n_nics; i++) {
 		const struct vm_nic *n = &info->vm->nics[i];
-		struct vmf_nic nic = {.size = sizeof(nic), .mac = n->mac, .model = n->model, .segment = n->segment};
+		struct vmf_nic nic = {
+			.size = sizeof(nic), .mac = n->mac, .model = n->model, .segment = n->segment};
 		struct vmf_nic_info now = {.size = sizeof(now), .segment = n->segment};
 		struct vmf_error err = VMF_ERROR_INIT;
 		struct vm_call call;
-		json_t *json = json_pack("{s:s, s:s*, s:s, s:s}", "nic", n->title, "network", n->instance, "mac", n->mac,
-			"model", n->model);
+		json_t *json = json_pack("{s:s, s:s*, s:s, s:s}", "nic", n->title, "network", n->instance,
+			"mac", n->mac, "model", n->model);
 
 		if (info->state.pid && n->plugin && n->plugin->ops.network.info) {
 			vm_call_nic(info->vm, n, &call);
@@ -153,8 +155,8 @@ static json_t *gather(struct info *info)
 	const struct conf_section *root = vm->root;
 	struct vmf_error err = VMF_ERROR_INIT;
 	autofree char *log = vm_lib_path(vm, "log", ".log");
-	json_t *json = json_pack("{s:s, s:o, s:s}", "vm", vm->name, "file", out_string(vm->is_defined ? vm->file : NULL),
-		"uuid", vm->uuid);
+	json_t *json = json_pack("{s:s, s:o, s:s}", "vm", vm->name, "file",
+		out_string(vm->is_defined ? vm->file : NULL), "uuid", vm->uuid);
 	json_t *state = status_json(&info->state, vm->name);
 
 	if (vm_resolve(vm, &err) < 0)
@@ -210,7 +212,8 @@ static void put_disk(const json_t *d)
 	autostrbuf struct strbuf line = STRBUF_INIT;
 	autofree char *label = str_printf("disk %s", text_of(d, "disk"));
 
-	strbuf_printf(&line, "%s of storage \"%s\", %s", text_of(d, "volume"), text_of(d, "storage"), text_of(d, "bus"));
+	strbuf_printf(&line, "%s of storage \"%s\", %s", text_of(d, "volume"), text_of(d, "storage"),
+		text_of(d, "bus"));
 	if (!json_is_true(json_object_get(d, "exists")))
 		strbuf_puts(&line, ", missing");
 	if (text_of(d, "format"))
@@ -230,7 +233,8 @@ static void put_nic(const json_t *n)
 	json_t *word;
 	size_t i;
 
-	strbuf_printf(&line, "%s on network \"%s\", %s", text_of(n, "mac"), text_of(n, "network"), text_of(n, "model"));
+	strbuf_printf(&line, "%s on network \"%s\", %s", text_of(n, "mac"), text_of(n, "network"),
+		text_of(n, "model"));
 	if (text_of(n, "segment"))
 		strbuf_printf(&line, ", in %s", text_of(n, "segment"));
 	if (text_of(n, "interface"))
@@ -238,8 +242,7 @@ static void put_nic(const json_t *n)
 	json_array_foreach(json_object_get(n, "addresses"), i, word)
 		strbuf_printf(&line, "%s%s", i ? " " : ", address ", json_string_value(word));
 	put(label, line.data);
-	json_array_foreach(json_object_get(n, "forwards"), i, word)
-		put("", json_string_value(word));
+	json_array_foreach(json_object_get(n, "forwards"), i, word) put("", json_string_value(word));
 }
 
 static void put_display(const json_t *d)
@@ -254,7 +257,8 @@ static void put_display(const json_t *d)
 	if (text_of(d, "path"))
 		strbuf_printf(&line, ", %s", text_of(d, "path"));
 	if (text_of(d, "address"))
-		strbuf_printf(&line, ", %s:%d", text_of(d, "address"), (int)json_integer_value(json_object_get(d, "port")));
+		strbuf_printf(&line, ", %s:%d", text_of(d, "address"),
+			(int)json_integer_value(json_object_get(d, "port")));
 	if (text_of(d, "how"))
 		strbuf_printf(&line, " (`%s`)", text_of(d, "how"));
 	put("display", line.data);
@@ -271,8 +275,8 @@ static void print(const struct info *info, const json_t *json)
 {
 	autofree char *state = status_line(&info->state);
 	autofree char *memory = value_format_size(vm_memory_bytes(info->vm));
-	autofree char *size = str_printf(
-		"%s, %d CPU%s", memory, (int)conf_number(info->vm->root, "cpus"), conf_number(info->vm->root, "cpus") == 1 ? "" : "s");
+	autofree char *size = str_printf("%s, %d CPU%s", memory, (int)conf_number(info->vm->root, "cpus"),
+		conf_number(info->vm->root, "cpus") == 1 ? "" : "s");
 	const json_t *part;
 	json_t *socket;
 	size_t i;
@@ -290,12 +294,11 @@ static void print(const struct info *info, const json_t *json)
 		put("locked", "yes");
 	put("memory", size);
 	put("cdrom", text_of(json, "cdrom"));
-	json_array_foreach(json_object_get(json, "disks"), i, part)
-		put_disk(part);
-	json_array_foreach(json_object_get(json, "nics"), i, part)
-		put_nic(part);
+	json_array_foreach(json_object_get(json, "disks"), i, part) put_disk(part);
+	json_array_foreach(json_object_get(json, "nics"), i, part) put_nic(part);
 	put_display(json_object_get(json, "display"));
-	json_array_foreach(json_object_get(json_object_get(json, "sockets"), "serial"), i, socket) {
+	json_array_foreach(json_object_get(json_object_get(json, "sockets"), "serial"), i, socket)
+	{
 		autofree char *label = str_printf("serial %zu", i);
 
 		put(label, json_string_value(socket));
@@ -320,8 +323,9 @@ int verb_info(struct cli_call *call, struct vmf_error *err)
 	else
 		json = gather(&info);
 	if (rc == 0 && call->ctx->json) {
-		out_json(json ? json_incref(json) :
-				json_pack("{s:s, s:o}", "vm", call->vm->name, "command", out_strings(&info.command.argv)));
+		out_json(json ? json_incref(json)
+			      : json_pack("{s:s, s:o}", "vm", call->vm->name, "command",
+					out_strings(&info.command.argv)));
 	} else if (rc == 0 && only_command) {
 		print_command(&info);
 	} else if (rc == 0) {

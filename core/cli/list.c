@@ -19,12 +19,27 @@
 
 #define ASK_MS 500
 
-enum column { NAME, STATE, CLASS, CPUS, MEMORY, DISKS, NICS, HOST, OWNER, PID, SINCE, DESCRIPTION, UUID, DETAIL };
+enum column {
+	NAME,
+	STATE,
+	CLASS,
+	CPUS,
+	MEMORY,
+	DISKS,
+	NICS,
+	HOST,
+	OWNER,
+	PID,
+	SINCE,
+	DESCRIPTION,
+	UUID,
+	DETAIL
+};
 
-static const char *const words[] = {"name", "state", "class", "cpus", "memory", "disks", "nics", "host", "owner",
-	"pid", "since", "description", "uuid", "detail"};
-static const char *const headings[] = {"NAME", "STATE", "CLASS", ">CPUS", ">MEMORY", ">DISKS", ">NICS", "HOST",
-	"OWNER", ">PID", "SINCE", "DESCRIPTION", "UUID", "DETAIL"};
+static const char *const words[] = {"name", "state", "class", "cpus", "memory", "disks", "nics", "host",
+	"owner", "pid", "since", "description", "uuid", "detail"};
+static const char *const headings[] = {"NAME", "STATE", "CLASS", ">CPUS", ">MEMORY", ">DISKS", ">NICS",
+	"HOST", "OWNER", ">PID", "SINCE", "DESCRIPTION", "UUID", "DETAIL"};
 static const char usual[] = "name,state,cpus,memory,nics,host";
 
 struct row {
@@ -118,7 +133,8 @@ static int find_rows(struct list *list, const struct strv *patterns, struct vmf_
 		const char *name = names.items[i];
 
 		if (is_wanted(patterns, name))
-			add_row(list, name, is_in(&runs, name) || is_in(&saved, name) || is_in(&journals, name));
+			add_row(list, name,
+				is_in(&runs, name) || is_in(&saved, name) || is_in(&journals, name));
 	}
 	return 0;
 }
@@ -131,7 +147,8 @@ static void take_answer(struct list *list, struct row *row, const char *word, in
 		vm_state_read(list->ctx, row->name, &row->state);
 	} else if (answered == 0) {
 		snprintf(row->state.status, sizeof(row->state.status), "hung");
-		snprintf(row->state.detail, sizeof(row->state.detail), "QEMU (pid %d) does not answer", (int)row->state.pid);
+		snprintf(row->state.detail, sizeof(row->state.detail), "QEMU (pid %d) does not answer",
+			(int)row->state.pid);
 	} else if (!str_equal(vm_status_word(word), row->state.status)) {
 		snprintf(row->state.status, sizeof(row->state.status), "%s", vm_status_word(word));
 		row->state.detail[0] = '\0';
@@ -139,12 +156,14 @@ static void take_answer(struct list *list, struct row *row, const char *word, in
 }
 
 /*
- * The event log says what a QEMU has done last, but not whether it hangs. One that waits for events in its main
- * loop does not; only the others are asked, as an answer costs ten times what all the rest of a row does.
+ * The event log says what a QEMU has done last, but not whether it hangs. One that waits for events in its
+ * main loop does not; only the others are asked, as an answer costs ten times what all the rest of a row
+ * does.
  */
 static bool may_hang(const struct row *row)
 {
-	return row->state.phase == VM_ALIVE && !str_equal(row->state.status, "hung") && !proc_is_polling(row->state.pid);
+	return row->state.phase == VM_ALIVE && !str_equal(row->state.status, "hung") &&
+	       !proc_is_polling(row->state.pid);
 }
 
 static void ask_doubtful(struct list *list)
@@ -162,7 +181,8 @@ static void ask_doubtful(struct list *list)
 	status = mem_alloc((paths.count + 1) * sizeof(*status));
 	answered = mem_alloc((paths.count + 1) * sizeof(*answered));
 	if (paths.count)
-		qmp_status_many((const char *const *)paths.items, paths.count, status, answered, time_now_ms() + ASK_MS);
+		qmp_status_many((const char *const *)paths.items, paths.count, status, answered,
+			time_now_ms() + ASK_MS);
 	for (size_t i = 0; i < paths.count; i++) {
 		take_answer(list, &list->rows[of[i]], status[i], answered[i]);
 		free(status[i]);
@@ -205,7 +225,8 @@ static char *cell(const struct list *list, const struct row *row, const struct v
 	case SINCE:
 		return row->state.since ? out_time(row->state.since) : NULL;
 	case DETAIL:
-		return row->error ? str_ndup(row->error, strcspn(row->error, "\n")) : str_dup(row->state.detail);
+		return row->error ? str_ndup(row->error, strcspn(row->error, "\n"))
+				  : str_dup(row->state.detail);
 	default:
 		break;
 	}
@@ -239,13 +260,17 @@ static json_t *row_json(const struct list *list, const struct row *row, const st
 	json_t *json = json_pack("{s:s, s:s}", "name", row->name, "state", state);
 	const struct conf_section *root = vm ? vm->root : NULL;
 
-	json_object_set_new(json, "detail", out_string(row->error ? row->error : row->state.detail[0] ? row->state.detail : NULL));
+	json_object_set_new(json, "detail",
+		out_string(row->error		  ? row->error
+			   : row->state.detail[0] ? row->state.detail
+						  : NULL));
 	json_object_set_new(json, "is_defined", json_boolean(row->error || (vm && vm->is_defined)));
 	json_object_set_new(json, "pid", row->state.pid ? json_integer(row->state.pid) : json_null());
 	json_object_set_new(json, "since", row->state.since ? json_integer(row->state.since) : json_null());
 	json_object_set_new(json, "class", out_string(vm ? vm->class_ : NULL));
 	json_object_set_new(json, "cpus", vm ? json_integer(conf_number(root, "cpus")) : json_null());
-	json_object_set_new(json, "memory_bytes", vm ? json_integer((json_int_t)vm_memory_bytes(vm)) : json_null());
+	json_object_set_new(
+		json, "memory_bytes", vm ? json_integer((json_int_t)vm_memory_bytes(vm)) : json_null());
 	if (list->wants_disks)
 		json_object_set_new(json, "disks",
 			vm && vm->is_resolved ? json_integer((json_int_t)vm->n_disks) : json_null());
@@ -339,7 +364,8 @@ static int choose_columns(struct list *list, const char *text, struct vmf_error 
 			i++;
 		if (i == VMF_COUNT(words) || list->n_columns == VMF_COUNT(words)) {
 			const char *near = str_nearest(word, words, VMF_COUNT(words));
-			autofree char *hint = near ? str_printf("do you mean %s?", near) : str_dup("`vmf help list` names them");
+			autofree char *hint = near ? str_printf("do you mean %s?", near)
+						   : str_dup("`vmf help list` names them");
 
 			return vmf_fail(err, VMF_E_USAGE, 0, hint, "--columns: no column \"%s\"", word);
 		}

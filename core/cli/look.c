@@ -30,7 +30,8 @@ static bool is_one_of(const char *word, const char *const *words)
 
 int status_code(const struct vm_state *state)
 {
-	static const char *const halted[] = {"io-error", "internal-error", "guest-panicked", "watchdog", "shutdown", NULL};
+	static const char *const halted[] = {
+		"io-error", "internal-error", "guest-panicked", "watchdog", "shutdown", NULL};
 
 	switch (state->phase) {
 	case VM_OFF:
@@ -41,6 +42,7 @@ int status_code(const struct vm_state *state)
 	case VM_CRASHED:
 		return STATUS_CRASHED;
 	case VM_STARTING:
+	case VM_UNKNOWN:
 	case VM_INTERRUPTED:
 		return STATUS_BUSY;
 	case VM_ALIVE:
@@ -58,12 +60,14 @@ char *status_advice(const struct vm_state *state, const char *name)
 {
 	switch (status_code(state)) {
 	case STATUS_CRASHED:
-		return str_printf("`vmf %s log` has QEMU's last words, `vmf %s start` starts it anew", name, name);
+		return str_printf(
+			"`vmf %s log` has QEMU's last words, `vmf %s start` starts it anew", name, name);
 	case STATUS_HUNG:
 		return str_printf("`vmf %s kill` ends it", name);
 	case STATUS_HALTED:
 		if (str_equal(state->status, "io-error"))
-			return str_printf("mend the storage, then `vmf %s resume`; or `vmf %s stop`", name, name);
+			return str_printf(
+				"mend the storage, then `vmf %s resume`; or `vmf %s stop`", name, name);
 		return str_printf("`vmf %s reset` boots it again, `vmf %s stop` ends it", name, name);
 	default:
 		return NULL;
@@ -113,7 +117,8 @@ int verb_status(struct cli_call *call, struct vmf_error *err)
 	call->exit_code = status_code(&state);
 	line = status_line(&state);
 	advice = status_advice(&state, name);
-	out_result(call, status_json(&state, name), "%s: %s%s%s", name, line, advice ? "\n    " : "", advice ? advice : "");
+	out_result(call, status_json(&state, name), "%s: %s%s%s", name, line, advice ? "\n    " : "",
+		advice ? advice : "");
 	return 0;
 }
 
@@ -163,7 +168,8 @@ static void put_log_json(const struct cli_call *call, const char *path, const ch
 		json_array_append_new(lines, out_string(line));
 		text += n + (text[n] == '\n');
 	}
-	out_json(json_pack("{s:s, s:o, s:o}", "vm", call->vm->name, "path", out_string(path), "lines", lines));
+	out_json(
+		json_pack("{s:s, s:o, s:o}", "vm", call->vm->name, "path", out_string(path), "lines", lines));
 }
 
 int verb_log(struct cli_call *call, struct vmf_error *err)

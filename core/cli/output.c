@@ -130,7 +130,8 @@ void out_plan(const struct cli_call *call, const struct qemu_args *command)
 	struct strv *steps = &call->ctx->planned;
 
 	if (call->ctx->json) {
-		json_t *json = json_pack("{s:s, s:s, s:b}", "vm", call->vm->name, "verb", call->verb->name, "dry_run", 1);
+		json_t *json = json_pack(
+			"{s:s, s:s, s:b}", "vm", call->vm->name, "verb", call->verb->name, "dry_run", 1);
 
 		json_object_set_new(json, "steps", out_strings(steps));
 		if (command)
@@ -199,7 +200,8 @@ static void print_pretty(const struct out_table *table)
 	for (size_t i = 0; i < table->n_columns; i++) {
 		bool is_number = table->columns[i][0] == '>';
 
-		scols_table_new_column(pretty, table->columns[i] + is_number, 0, is_number ? SCOLS_FL_RIGHT : 0);
+		scols_table_new_column(
+			pretty, table->columns[i] + is_number, 0, is_number ? SCOLS_FL_RIGHT : 0);
 	}
 	for (size_t i = 0; i < table->cells.count; i++) {
 		if (i % table->n_columns == 0)

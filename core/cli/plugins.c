@@ -17,7 +17,8 @@ static const char *const state_words[] = {"ok", "broken", "shadowed"};
 static const struct {
 	const char *word;
 	enum vmf_kind kind;
-} kinds[] = {{"storage", VMF_STORAGE}, {"network", VMF_NETWORK}, {"display", VMF_DISPLAY}, {"placement", VMF_PLACEMENT}};
+} kinds[] = {{"storage", VMF_STORAGE}, {"network", VMF_NETWORK}, {"display", VMF_DISPLAY},
+	{"placement", VMF_PLACEMENT}};
 
 /* ---- list --------------------------------------------------------------------------------- */
 
@@ -26,16 +27,24 @@ static const char *version_of(const struct plugin *p)
 	return p->state == PLUGIN_BROKEN ? NULL : p->desc.version;
 }
 
+/* Without the path that stands in front of it, which has a column of its own. */
+static const char *why_of(const struct plugin *p)
+{
+	autofree char *prefix = str_printf("plugin %s: ", p->path ? p->path : "");
+
+	return p->why && str_starts(p->why, prefix) ? p->why + strlen(prefix) : p->why;
+}
+
 static void list_json(const struct plugin *const *list, size_t count)
 {
 	json_t *array = json_array();
 
 	for (size_t i = 0; i < count; i++) {
-		json_t *json = json_pack("{s:s, s:s, s:s}", "kind", plugin_kind_name(list[i]->kind), "name", list[i]->name,
-			"state", state_words[list[i]->state]);
+		json_t *json = json_pack("{s:s, s:s, s:s}", "kind", plugin_kind_name(list[i]->kind), "name",
+			list[i]->name, "state", state_words[list[i]->state]);
 
 		json_object_set_new(json, "version", out_string(version_of(list[i])));
-		json_object_set_new(json, "why", out_string(list[i]->why));
+		json_object_set_new(json, "why", out_string(why_of(list[i])));
 		json_object_set_new(json, "path", out_string(list[i]->path));
 		json_array_append_new(array, json);
 	}
@@ -57,8 +66,8 @@ static int list_all(struct cli_call *call)
 	for (size_t i = 0; i < count; i++) {
 		const struct plugin *p = list[i];
 		autofree char *by = p->state == PLUGIN_SHADOWED ? str_printf("%s comes first", p->why) : NULL;
-		const char *cells[] = {plugin_kind_name(p->kind), p->name, version_of(p), state_words[p->state], p->path,
-			by ? by : p->why};
+		const char *cells[] = {plugin_kind_name(p->kind), p->name, version_of(p),
+			state_words[p->state], p->path, by ? by : why_of(p)};
 
 		out_table_row(table, cells);
 	}
@@ -81,7 +90,8 @@ static int list_names(struct cli_call *call)
 		for (size_t i = 0; i < names.count; i++) {
 			if (!call->ctx->json)
 				printf("%s\t%s\n", kinds[k].word, names.items[i]);
-			json_array_append_new(array, json_pack("{s:s, s:s}", "kind", kinds[k].word, "name", names.items[i]));
+			json_array_append_new(array,
+				json_pack("{s:s, s:s}", "kind", kinds[k].word, "name", names.items[i]));
 		}
 	}
 	if (call->ctx->json)
@@ -132,15 +142,16 @@ static char *option_limits(const struct vmf_option *o)
 		autofree char *min = value_format_size((uint64_t)o->min);
 		autofree char *max = value_format_size((uint64_t)o->max);
 
-		return o->max == INT64_MAX ? str_printf("%s and more", min) : str_printf("%s to %s", min, max);
+		return o->max == INT64_MAX ? str_printf("%s and more", min)
+					   : str_printf("%s to %s", min, max);
 	}
 	return NULL;
 }
 
 json_t *option_json(const struct vmf_option *o)
 {
-	json_t *json = json_pack("{s:s, s:s, s:b}", "name", o->name, "type", value_type_name(o->type), "required",
-		(o->flags & VMF_OPT_F_REQUIRED) != 0);
+	json_t *json = json_pack("{s:s, s:s, s:b}", "name", o->name, "type", value_type_name(o->type),
+		"required", (o->flags & VMF_OPT_F_REQUIRED) != 0);
 	autofree char *limits = option_limits(o);
 
 	json_object_set_new(json, "default", out_string(o->default_value));
@@ -177,15 +188,15 @@ static void show_json(const struct plugin *p)
 		json_object_set_new(json, "why", out_string(n->why));
 		json_array_append_new(needs, json);
 	}
-	out_json(json_pack("{s:s, s:s, s:o, s:s, s:o, s:o, s:o}", "kind", plugin_kind_name(p->kind), "name", p->name,
-		"version", out_string(p->desc.version), "summary", p->desc.summary, "path", out_string(p->path), "options",
-		options, "needs", needs));
+	out_json(json_pack("{s:s, s:s, s:o, s:s, s:o, s:o, s:o}", "kind", plugin_kind_name(p->kind), "name",
+		p->name, "version", out_string(p->desc.version), "summary", p->desc.summary, "path",
+		out_string(p->path), "options", options, "needs", needs));
 }
 
 static void show_text(const struct plugin *p)
 {
-	printf("%s %s %s: %s\n%s\n", plugin_kind_name(p->kind), p->name, p->desc.version ? p->desc.version : "-",
-		p->desc.summary, p->path);
+	printf("%s %s %s: %s\n%s\n", plugin_kind_name(p->kind), p->name,
+		p->desc.version ? p->desc.version : "-", p->desc.summary, p->path);
 	if (p->desc.n_options)
 		printf("\nOptions of %s { ... }:\n", p->name);
 	for (size_t i = 0; i < p->desc.n_options; i++)
@@ -219,7 +230,8 @@ static int guess_kind(const char *name, enum vmf_kind *kind, struct vmf_error *e
 	if (found == 1)
 		return 0;
 	return vmf_fail(err, found ? VMF_E_USAGE : VMF_E_MISSING, 0,
-		found ? "say of which kind: plugin show KIND NAME" : "`vmf plugin list` shows those there are",
+		found ? "say of which kind: plugin show KIND NAME"
+		      : "`vmf plugin list` shows those there are",
 		found ? "several plugins are called \"%s\"" : "no plugin \"%s\"", name);
 }
 
@@ -237,8 +249,8 @@ static int show(struct cli_call *call, const struct strv *args, struct vmf_error
 			if (str_equal(kinds[k].word, args->items[1]))
 				kind = kinds[k].kind;
 		if (!kind)
-			return vmf_fail(err, VMF_E_USAGE, 0, "storage, network, display and placement are", "\"%s\" is no kind of plugin",
-				args->items[1]);
+			return vmf_fail(err, VMF_E_USAGE, 0, "storage, network, display and placement are",
+				"\"%s\" is no kind of plugin", args->items[1]);
 	}
 	plugin = plugin_get(kind, name, err);
 	if (!plugin)

@@ -21,7 +21,8 @@ static int say_state(struct cli_call *call)
 		return 0;
 	vm_state_ask(call->vm, &state, time_now_ms() + ASK_MS);
 	out_result(call,
-		json_pack("{s:s, s:o}", "state", state.status, "pid", state.pid ? json_integer(state.pid) : json_null()),
+		json_pack("{s:s, s:o}", "state", state.status, "pid",
+			state.pid ? json_integer(state.pid) : json_null()),
 		"%s: %s", call->vm->name, state.status);
 	return 0;
 }
@@ -40,6 +41,17 @@ static int dry_start(struct cli_call *call, const struct vm_start_options *optio
 	return 0;
 }
 
+/* A verb among QEMU's arguments was hardly meant for QEMU. */
+static void hint_at_verbs(const struct cli_call *call, struct vmf_error *err)
+{
+	for (size_t i = 0; i < call->args.count; i++)
+		if (cli_find(cli_verbs, call->args.items[i])) {
+			free(err->hint);
+			err->hint = str_printf("start takes all words up to --: \"start -- %s\"", call->args.items[i]);
+			return;
+		}
+}
+
 int verb_start(struct cli_call *call, struct vmf_error *err)
 {
 	struct vm *vm = call->vm;
@@ -55,15 +67,17 @@ int verb_start(struct cli_call *call, struct vmf_error *err)
 		return dry_start(call, &options, err);
 	if (vm_start(vm, &options, &started, err) < 0) {
 		strv_free(&started.notes);
+		hint_at_verbs(call, err);
 		return -1;
 	}
 	for (size_t i = 0; i < started.notes.count && !call->ctx->json && log_level() >= 0; i++)
 		printf("%s: %s\n", vm->name, started.notes.items[i]);
 	word = options.paused ? "paused" : "running";
 	out_result(call,
-		json_pack("{s:s, s:i, s:b, s:o}", "state", word, "pid", (int)started.pid, "from_saved", started.from_saved,
-			"notes", out_strings(&started.notes)),
-		"%s: %s%s (pid %d)", vm->name, word, started.from_saved ? " from its saved memory" : "", (int)started.pid);
+		json_pack("{s:s, s:i, s:b, s:o}", "state", word, "pid", (int)started.pid, "from_saved",
+			started.from_saved, "notes", out_strings(&started.notes)),
+		"%s: %s%s (pid %d)", vm->name, word, started.from_saved ? " from its saved memory" : "",
+		(int)started.pid);
 	strv_free(&started.notes);
 	return 0;
 }
@@ -77,7 +91,8 @@ static int end(struct cli_call *call, enum vm_stop_how how, struct vmf_error *er
 	vm_state_read(call->ctx, call->vm->name, &state);
 	if (call->ctx->dry_run) {
 		if (state.phase == VM_ALIVE)
-			out_dry(call, "%s QEMU (pid %d) and tidy up", how == STOP_KILL ? "kill" : "end", (int)state.pid);
+			out_dry(call, "%s QEMU (pid %d) and tidy up", how == STOP_KILL ? "kill" : "end",
+				(int)state.pid);
 		return 0;
 	}
 	return vm_stop(call->vm, how, err) < 0 ? -1 : say_state(call);
@@ -168,8 +183,8 @@ static int check_state_word(const char *word, struct vmf_error *err)
 		if (str_equal(states[i], word))
 			return 0;
 	near = str_nearest(word, states, VMF_COUNT(states));
-	hint = near ? str_printf("do you mean %s?", near) :
-		      str_dup("wait for running, paused, off, saved, crashed, io-error or hung");
+	hint = near ? str_printf("do you mean %s?", near)
+		    : str_dup("wait for running, paused, off, saved, crashed, io-error or hung");
 	return vmf_fail(err, VMF_E_USAGE, 0, hint, "wait: \"%s\" is no state", word);
 }
 
@@ -200,14 +215,14 @@ int verb_wait(struct cli_call *call, struct vmf_error *err)
 		if (state.phase == VM_CRASHED) {
 			autofree char *hint = status_advice(&state, call->vm->name);
 
-			return vmf_fail(err, VMF_E_STATE, 0, hint, "vm \"%s\" has crashed: it will not be %s", call->vm->name,
-				word);
+			return vmf_fail(err, VMF_E_STATE, 0, hint, "vm \"%s\" has crashed: it will not be %s",
+				call->vm->name, word);
 		}
 		if (log_interrupted)
 			return vmf_fail(err, VMF_E_FAILED, 0, NULL, "interrupted");
 		if (text && time_now_ms() - begin >= timeout_ms)
-			return vmf_fail(err, VMF_E_TIMEOUT, 0, NULL, "vm \"%s\" is %s, not %s, after %g s", call->vm->name,
-				state.status, word, (double)timeout_ms / 1000.0);
+			return vmf_fail(err, VMF_E_TIMEOUT, 0, NULL, "vm \"%s\" is %s, not %s, after %g s",
+				call->vm->name, state.status, word, (double)timeout_ms / 1000.0);
 		time_sleep_ms(pause_ms);
 		pause_ms = pause_ms < 80 ? pause_ms * 2 : 100;
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * `config`: all layers merged, as a file that would mean the same. Plugins' sections are resolved by their own
- * tables, so this loads the plugins that the configuration names.
+ * `config`: all layers merged, as a file that would mean the same. Plugins' sections are resolved by their
+ * own tables, so this loads the plugins that the configuration names.
  */
 #include "cli/cli.h"
 
@@ -27,7 +27,8 @@ static bool is_built_in(const struct conf_value *v)
 static void put_written(struct strbuf *out, const struct conf_value *v)
 {
 	bool is_list = v->option->type == VMF_OPT_LIST;
-	bool is_bare = v->option->type == VMF_OPT_INT || v->option->type == VMF_OPT_BOOL || v->option->type == VMF_OPT_PORT;
+	bool is_bare = v->option->type == VMF_OPT_INT || v->option->type == VMF_OPT_BOOL ||
+		       v->option->type == VMF_OPT_PORT;
 
 	strbuf_puts(out, is_list ? "{" : "");
 	for (size_t i = 0; i < v->n_items; i++) {
@@ -61,7 +62,8 @@ static json_t *json_value(const struct conf_value *v)
 	}
 }
 
-static void put_value(struct show *show, struct strbuf *out, int depth, const char *prefix, const struct conf_value *v)
+static void put_value(
+	struct show *show, struct strbuf *out, int depth, const char *prefix, const struct conf_value *v)
 {
 	size_t begin = out->length, width;
 
@@ -70,7 +72,8 @@ static void put_value(struct show *show, struct strbuf *out, int depth, const ch
 		json_t *json = json_pack("{s:s, s:o}", "key", key, "value", json_value(v));
 
 		json_object_set_new(json, "file", is_built_in(v) ? json_null() : out_string(v->file));
-		json_object_set_new(json, "line", is_built_in(v) || !v->line ? json_null() : json_integer(v->line));
+		json_object_set_new(
+			json, "line", is_built_in(v) || !v->line ? json_null() : json_integer(v->line));
 		json_array_append_new(show->list, json);
 	}
 	strbuf_printf(out, "%*s%s = ", 4 * depth, "", v->option->name);
@@ -92,8 +95,8 @@ static bool is_inherited(const struct vmf_opts *below, const struct conf_value *
 	return b && str_equal(b->file, v->file) && b->line == v->line;
 }
 
-static int put_options(struct show *show, struct strbuf *out, int depth, const char *prefix, const struct plugin *plugin,
-	const struct conf_section *const layers[2], struct vmf_error *err)
+static int put_options(struct show *show, struct strbuf *out, int depth, const char *prefix,
+	const struct plugin *plugin, const struct conf_section *const layers[2], struct vmf_error *err)
 {
 	struct vmf_opts *all = conf_opts_resolve(&plugin->desc, layers, 2, err), *below = NULL;
 
@@ -133,7 +136,8 @@ static void put_plugin(struct show *show, struct strbuf *out, int depth, const c
 		return;
 	}
 	if (body.length)
-		strbuf_printf(out, "%*s%s {\n%s%*s}\n", 4 * depth, "", own->keyword, body.data, 4 * depth, "");
+		strbuf_printf(
+			out, "%*s%s {\n%s%*s}\n", 4 * depth, "", own->keyword, body.data, 4 * depth, "");
 	else if (!show->diff || !str_equal(own->file, "built-in"))
 		strbuf_printf(out, "%*s%s { }\n", 4 * depth, "", own->keyword);
 }
@@ -154,7 +158,10 @@ static void put_section(struct show *show, struct strbuf *out, int depth, const 
 		bool has_dot = s->title && strchr(s->title, '.');
 		autofree char *title = s->title ? conf_quote(s->title) : NULL;
 		autofree char *inner = str_printf("%s%s.%s%s", prefix, s->keyword,
-			!s->title ? "" : has_dot ? title : s->title, s->title ? "." : "");
+			!s->title ? ""
+			: has_dot ? title
+				  : s->title,
+			s->title ? "." : "");
 		autostrbuf struct strbuf body = STRBUF_INIT;
 
 		if (!s->schema) {
@@ -163,8 +170,9 @@ static void put_section(struct show *show, struct strbuf *out, int depth, const 
 		}
 		put_section(show, &body, depth + 1, inner, s);
 		if (body.length || !show->diff)
-			strbuf_printf(out, "%s%*s%s%s%s {\n%s%*s}\n", depth ? "" : "\n", 4 * depth, "", s->keyword,
-				title ? " " : "", title ? title : "", body.data ? body.data : "", 4 * depth, "");
+			strbuf_printf(out, "%s%*s%s%s%s {\n%s%*s}\n", depth ? "" : "\n", 4 * depth, "",
+				s->keyword, title ? " " : "", title ? title : "", body.data ? body.data : "",
+				4 * depth, "");
 	}
 }
 
@@ -179,8 +187,8 @@ int verb_config(struct cli_call *call, struct vmf_error *err)
 	(void)err;
 	put_section(&show, &text, 0, "", call->vm->root);
 	if (show.list)
-		out_json(json_pack("{s:s, s:o, s:o}", "vm", call->vm->name, "file", out_string(call->vm->file), "settings",
-			show.list));
+		out_json(json_pack("{s:s, s:o, s:o}", "vm", call->vm->name, "file",
+			out_string(call->vm->file), "settings", show.list));
 	else if (text.data)
 		fputs(text.data, stdout);
 	return 0;

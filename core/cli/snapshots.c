@@ -26,13 +26,13 @@ int verb_snapshot(struct cli_call *call, struct vmf_error *err)
 	autofree char *name = NULL;
 
 	if (removed && call->args.count)
-		return vmf_fail(err, VMF_E_USAGE, 0, NULL, "snapshot: make %s or delete %s, one at a time", call->args.items[0],
-			removed);
+		return vmf_fail(err, VMF_E_USAGE, 0, NULL, "snapshot: make %s or delete %s, one at a time",
+			call->args.items[0], removed);
 	if (removed) {
 		if (vm_snapshot_remove(call->vm, removed, err) < 0)
 			return -1;
-		out_result(call, json_pack("{s:o}", "deleted", out_string(removed)), "%s: snapshot %s deleted", call->vm->name,
-			removed);
+		out_result(call, json_pack("{s:o}", "deleted", out_string(removed)),
+			"%s: snapshot %s deleted", call->vm->name, removed);
 		return 0;
 	}
 	name = call->args.count ? str_dup(call->args.items[0]) : default_name();
@@ -44,11 +44,12 @@ int verb_snapshot(struct cli_call *call, struct vmf_error *err)
 
 static json_t *snapshot_json(const struct vm_snapshots *all, const struct vm_snapshot *s)
 {
-	json_t *json = json_pack("{s:o, s:o, s:b}", "name", out_string(s->name), "disks", out_strings(&s->disks), "complete",
-		s->disks.count == all->n_disks);
+	json_t *json = json_pack("{s:o, s:o, s:b}", "name", out_string(s->name), "disks",
+		out_strings(&s->disks), "complete", s->disks.count == all->n_disks);
 
 	json_object_set_new(json, "created", s->created ? json_integer(s->created) : json_null());
-	json_object_set_new(json, "used_bytes", s->used_bytes ? json_integer((json_int_t)s->used_bytes) : json_null());
+	json_object_set_new(
+		json, "used_bytes", s->used_bytes ? json_integer((json_int_t)s->used_bytes) : json_null());
 	return json;
 }
 
@@ -69,7 +70,8 @@ int verb_snapshots(struct cli_call *call, struct vmf_error *err)
 		autofree char *created = s->created ? out_time(s->created) : NULL;
 		autofree char *used = s->used_bytes ? value_format_size(s->used_bytes) : NULL;
 		autofree char *disks = strv_join(&s->disks, ",");
-		autofree char *partly = s->disks.count < all.n_disks ? str_printf("%s (not all)", disks) : NULL;
+		autofree char *partly =
+			s->disks.count < all.n_disks ? str_printf("%s (not all)", disks) : NULL;
 		const char *cells[] = {s->name, created, used, partly ? partly : disks};
 
 		out_table_row(table, cells);
@@ -89,10 +91,11 @@ int verb_rollback(struct cli_call *call, struct vmf_error *err)
 {
 	const char *name = call->args.items[0];
 
-	if (vm_rollback(call->vm, name, cli_option(call, "--later-too", 0) ? VMF_SNAPSHOT_LATER_TOO : 0, err) < 0)
+	if (vm_rollback(
+		    call->vm, name, cli_option(call, "--later-too", 0) ? VMF_SNAPSHOT_LATER_TOO : 0, err) < 0)
 		return -1;
-	out_result(call, json_pack("{s:o}", "rolled_back_to", out_string(name)), "%s: rolled back to %s", call->vm->name,
-		name);
+	out_result(call, json_pack("{s:o}", "rolled_back_to", out_string(name)), "%s: rolled back to %s",
+		call->vm->name, name);
 	return 0;
 }
 
@@ -104,7 +107,8 @@ int verb_clone(struct cli_call *call, struct vmf_error *err)
 	autofree char *origin = NULL;
 
 	if (!from)
-		return vmf_fail(err, VMF_E_USAGE, 0, "as in: vmf web1 clone --from web0, or --from web0@SNAPSHOT",
+		return vmf_fail(err, VMF_E_USAGE, 0,
+			"as in: vmf web1 clone --from web0, or --from web0@SNAPSHOT",
 			"clone wants --from VM");
 	if (copy && cow)
 		return vmf_fail(err, VMF_E_USAGE, 0, NULL, "clone: --copy or --cow, not both");
@@ -113,12 +117,13 @@ int verb_clone(struct cli_call *call, struct vmf_error *err)
 	o.origin = origin;
 	o.snapshot = at ? at + 1 : NULL;
 	if (cli_find(cli_commands, call->vm->name))
-		return vmf_fail(err, VMF_E_USAGE, 0, "choose another name", "\"%s\" is a command's name", call->vm->name);
+		return vmf_fail(err, VMF_E_USAGE, 0, "choose another name", "\"%s\" is a command's name",
+			call->vm->name);
 	if (vm_clone(call->vm, &o, err) < 0)
 		return -1;
 	out_result(call,
-		json_pack("{s:o, s:o, s:o, s:s}", "from", out_string(origin), "snapshot", out_string(o.snapshot), "file",
-			out_string(call->vm->file), "uuid", call->vm->uuid),
+		json_pack("{s:o, s:o, s:o, s:s}", "from", out_string(origin), "snapshot",
+			out_string(o.snapshot), "file", out_string(call->vm->file), "uuid", call->vm->uuid),
 		"%s: cloned from %s", call->vm->name, from);
 	return 0;
 }

@@ -19,7 +19,8 @@ static int follow(struct vm *vm, const struct vm *next, bool *changed, struct vm
 	if (state.phase != VM_ALIVE || str_equal(now, then))
 		return 0;
 	if (vm->ctx->dry_run) {
-		strv_addf(&vm->ctx->planned, then ? "put %s into the running CD drive" : "empty the running CD drive", then);
+		strv_addf(&vm->ctx->planned,
+			then ? "put %s into the running CD drive" : "empty the running CD drive", then);
 		return 0;
 	}
 	*changed = true;
@@ -47,7 +48,8 @@ static int write_locked(struct vm *vm, const char *text, struct vmf_error *err)
 		struct vmf_error quiet = VMF_ERROR_INIT;
 
 		if (vm_change_medium(vm, vm_cdrom(vm->root), &quiet) < 0)
-			log_warn("vm \"%s\": the CD drive could not be put back: %s", vm->name, quiet.message);
+			log_warn(
+				"vm \"%s\": the CD drive could not be put back: %s", vm->name, quiet.message);
 		error_clear(&quiet);
 	}
 	return rc;
@@ -70,7 +72,8 @@ int vm_write_definition(struct vm *vm, const char *old, const char *text, struct
 		return -1;
 	now = file_read(vm->file, DEFINITION_MAX, NULL, err);
 	if (now && !str_equal(now, old))
-		vmf_fail(err, VMF_E_BUSY, 0, "start again from what it is now", "%s was changed meanwhile", vm->file);
+		vmf_fail(err, VMF_E_BUSY, 0, "start again from what it is now", "%s was changed meanwhile",
+			vm->file);
 	else if (now)
 		rc = write_locked(vm, text, err);
 	return unlock_and_reload(vm, rc, err);

@@ -106,8 +106,8 @@ static char *new_volume(const struct vm *origin, const struct vm_disk *d, const 
 	return str_printf("%s%s", new_prefix, strncmp(d->volume, prefix, n) == 0 ? d->volume + n : d->volume);
 }
 
-static int try_clone(struct vm *vm, const struct vm_disk *d, const struct vm_clone_options *o, const char *volume,
-	bool copy, struct vmf_error *err)
+static int try_clone(struct vm *vm, const struct vm_disk *d, const struct vm_clone_options *o,
+	const char *volume, bool copy, struct vmf_error *err)
 {
 	struct vm_call call;
 
@@ -117,8 +117,8 @@ static int try_clone(struct vm *vm, const struct vm_disk *d, const struct vm_clo
 }
 
 /* Copy-on-write where the store can, unless told otherwise; *copy: it is to be a full copy. */
-static int choose(struct vm *vm, const struct vm_disk *d, const struct vm_clone_options *o, const char *volume, bool *copy,
-	struct vmf_error *err)
+static int choose(struct vm *vm, const struct vm_disk *d, const struct vm_clone_options *o,
+	const char *volume, bool *copy, struct vmf_error *err)
 {
 	const struct vmf_storage_ops *ops = &d->plugin->ops.storage;
 	struct vmf_error first = VMF_ERROR_INIT;
@@ -129,8 +129,8 @@ static int choose(struct vm *vm, const struct vm_disk *d, const struct vm_clone_
 	if (ops->check && ops->check(&call.call, &pool, err) < 0)
 		return -1;
 	if (!ops->clone)
-		return vmf_fail(err, VMF_E_UNSUPPORTED, 0, "make a new disk and copy the files over in the guests",
-			"it cannot clone volumes");
+		return vmf_fail(err, VMF_E_UNSUPPORTED, 0,
+			"make a new disk and copy the files over in the guests", "it cannot clone volumes");
 	*copy = o->how == CLONE_COPY || !(pool.caps & VMF_STORAGE_COW_CLONE);
 	if (*copy && o->how == CLONE_COW)
 		return vmf_fail(err, VMF_E_UNSUPPORTED, 0, "leave out --cow: then a full copy is made",
@@ -156,15 +156,16 @@ static int plan_disk(struct vm *vm, struct plan *plan, struct vm *origin, const 
 	bool copy;
 
 	if (choose(vm, d, o, volume, &copy, err) < 0)
-		return vmf_context(err, "disk \"%s\": storage \"%s\" (%s)", d->title, d->instance, d->plugin->name);
+		return vmf_context(
+			err, "disk \"%s\": storage \"%s\" (%s)", d->title, d->instance, d->plugin->name);
 	args = vm_record(vm, d->plugin, d->opts, d->instance, d->slot, d->index, volume);
 	json_object_set_new(args, "origin", json_string(d->volume));
 	if (o->snapshot)
 		json_object_set_new(args, "snapshot", json_string(o->snapshot));
 	json_object_set_new(args, "copy", json_boolean(copy));
 	plan_add(plan, &step_volume_clone, args, "%s volume %s%s%s to %s in storage \"%s\" (%s)",
-		copy ? "copy" : "clone (copy-on-write)", d->volume, o->snapshot ? "@" : "", o->snapshot ? o->snapshot : "",
-		volume, d->instance, d->plugin->name);
+		copy ? "copy" : "clone (copy-on-write)", d->volume, o->snapshot ? "@" : "",
+		o->snapshot ? o->snapshot : "", volume, d->instance, d->plugin->name);
 	return 0;
 }
 
@@ -177,14 +178,17 @@ static int plan_nvram(struct vm *vm, struct plan *plan, const struct vm *origin,
 	if (!file_exists(from))
 		return 0;
 	if (file_exists(to))
-		return vmf_fail(err, VMF_E_EXISTS, 0, "remove it, or choose another name", "there is a %s already", to);
-	plan_add(plan, &step_file_copy, json_pack("{s:s, s:s}", "from", from, "to", to), "copy %s to %s", from, to);
+		return vmf_fail(err, VMF_E_EXISTS, 0, "remove it, or choose another name",
+			"there is a %s already", to);
+	plan_add(plan, &step_file_copy, json_pack("{s:s, s:s}", "from", from, "to", to), "copy %s to %s",
+		from, to);
 	return 0;
 }
 
 /* ---- the whole ---------------------------------------------------------------------------- */
 
-static int clone_held(struct vm *vm, struct vm *origin, const struct vm_clone_options *o, struct vmf_error *err)
+static int clone_held(
+	struct vm *vm, struct vm *origin, const struct vm_clone_options *o, struct vmf_error *err)
 {
 	struct vm_create_options create = {.template = origin->file};
 	struct plan *plan;
@@ -216,7 +220,8 @@ int vm_clone(struct vm *vm, const struct vm_clone_options *o, struct vmf_error *
 	int rc = 0;
 
 	if (str_equal(vm->name, o->origin))
-		return vmf_fail(err, VMF_E_USAGE, 0, "the new VM's name comes first: `vmf NEW clone --from OLD`",
+		return vmf_fail(err, VMF_E_USAGE, 0,
+			"the new VM's name comes first: `vmf NEW clone --from OLD`",
 			"vm \"%s\" cannot be a clone of itself", vm->name);
 	origin = vm_load(vm->ctx, o->origin, false, err);
 	if (!origin)

@@ -479,6 +479,7 @@ int command_build(struct vm *vm, struct start *s, struct vmf_error *err)
 	struct qemu_args *args = &s->args;
 	const char *append = conf_string(vm->root, "append"), *boot = conf_string(vm->root, "boot");
 	autofree char *found = command_program(vm, err);
+	autofree char *logs = str_printf("%s/log", vm->ctx->paths.lib);
 	autostrbuf struct strbuf name = STRBUF_INIT;
 
 	if (!found)
@@ -499,8 +500,6 @@ int command_build(struct vm *vm, struct start *s, struct vmf_error *err)
 	qemu_args_addf(args, "-rtc", "base=%s", conf_string(vm->root, "rtc"));
 	if (boot)
 		qemu_args_addf(args, "-boot", strchr(boot, '=') ? "%s" : "order=%s", boot);
-	if (add_monitors(vm, s, err) < 0 || add_serial(vm, s, err) < 0)
-		return -1;
 	if (add_file(vm, s, "-kernel", conf_string(vm->root, "kernel"), err) < 0 ||
 		add_file(vm, s, "-initrd", conf_string(vm->root, "initrd"), err) < 0)
 		return -1;
@@ -515,6 +514,11 @@ int command_build(struct vm *vm, struct start *s, struct vmf_error *err)
 		qemu_args_json(args, "-device", json_pack("{s:s, s:s}", "driver", "virtio-rng-pci", "id", "rng"));
 	if (add_cdrom(vm, s, err) < 0 || add_disks(vm, s, err) < 0 || add_nics(vm, s, err) < 0 ||
 		add_display(vm, s) < 0 || add_shared(vm, s, err) < 0)
+		return -1;
+	/* last, as these make files */
+	if (!s->is_dry && file_mkdirs(logs, 0700, err) < 0)
+		return -1;
+	if (add_monitors(vm, s, err) < 0 || add_serial(vm, s, err) < 0)
 		return -1;
 	if (s->saved_fd >= 0) {
 		qemu_args_addf(args, "-incoming", "fd:%d", qemu_args_fd(args, s->saved_fd));

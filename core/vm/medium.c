@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The CD drive of a running VM. QEMU may be a user who cannot read the image: it gets an open file (add-fd) and
- * opens /dev/fdset/N. QEMU opens the new medium before it takes the old one out, so a refusal changes nothing.
+ * The CD drive of a running VM. QEMU may be a user who cannot read the image: it gets an open file (add-fd)
+ * and opens /dev/fdset/N. QEMU opens the new medium before it takes the old one out, so a refusal changes
+ * nothing.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -32,7 +33,8 @@ static int with_force(struct vm *vm, const char *command, json_t *arguments, str
 		is_forced = time_now_ms() >= deadline;
 		json_object_set_new(arguments, "force", json_boolean(is_forced));
 		error_clear(&first);
-		rc = qmp_command(vm->qmp, command, json_incref(arguments), NULL, time_now_ms() + QMP_MS, &first);
+		rc = qmp_command(
+			vm->qmp, command, json_incref(arguments), NULL, time_now_ms() + QMP_MS, &first);
 		/* QEMU has no class of errors for this one */
 		if (rc == 0 || is_forced || !first.message || !strstr(first.message, "is locked"))
 			break;
@@ -56,9 +58,11 @@ static int64_t fdset_in_drive(struct vm *vm)
 
 	qmp_command(vm->qmp, "query-block", NULL, &answer, time_now_ms() + QMP_MS, &quiet);
 	error_clear(&quiet);
-	json_array_foreach(answer, i, drive) {
+	json_array_foreach(answer, i, drive)
+	{
 		const char *qdev = json_string_value(json_object_get(drive, "qdev"));
-		const char *file = json_string_value(json_object_get(json_object_get(drive, "inserted"), "file"));
+		const char *file =
+			json_string_value(json_object_get(json_object_get(drive, "inserted"), "file"));
 
 		if (qdev && str_equal(qdev, "cdrom") && file && sscanf(file, "/dev/fdset/%lld", &set) != 1)
 			set = -1;
@@ -72,8 +76,8 @@ static void clean_up(struct vm *vm, int64_t fdset)
 {
 	struct vmf_error quiet = VMF_ERROR_INIT;
 
-	qmp_command(vm->qmp, "blockdev-del", json_pack("{s:s}", "node-name", start_node), NULL, time_now_ms() + QMP_MS,
-		&quiet);
+	qmp_command(vm->qmp, "blockdev-del", json_pack("{s:s}", "node-name", start_node), NULL,
+		time_now_ms() + QMP_MS, &quiet);
 	error_clear(&quiet);
 	if (fdset >= 0)
 		qmp_command(vm->qmp, "remove-fd", json_pack("{s:I}", "fdset-id", (json_int_t)fdset), NULL,
@@ -100,8 +104,8 @@ static int insert(struct vm *vm, const char *path, struct vmf_error *err)
 	json_decref(answer);
 	name = str_printf("/dev/fdset/%lld", (long long)set);
 	rc = with_force(vm, "blockdev-change-medium",
-		json_pack("{s:s, s:s, s:s, s:s}", "id", "cdrom", "filename", name, "format", "raw", "read-only-mode",
-			"read-only"),
+		json_pack("{s:s, s:s, s:s, s:s}", "id", "cdrom", "filename", name, "format", "raw",
+			"read-only-mode", "read-only"),
 		err);
 	if (rc < 0) {
 		clean_up(vm, set);
@@ -115,8 +119,10 @@ static int take_out(struct vm *vm, struct vmf_error *err)
 	int64_t deadline = time_now_ms() + QMP_MS;
 
 	if (with_force(vm, "blockdev-open-tray", json_pack("{s:s}", "id", "cdrom"), err) < 0 ||
-		qmp_command(vm->qmp, "blockdev-remove-medium", json_pack("{s:s}", "id", "cdrom"), NULL, deadline, err) < 0 ||
-		qmp_command(vm->qmp, "blockdev-close-tray", json_pack("{s:s}", "id", "cdrom"), NULL, deadline, err) < 0)
+		qmp_command(vm->qmp, "blockdev-remove-medium", json_pack("{s:s}", "id", "cdrom"), NULL,
+			deadline, err) < 0 ||
+		qmp_command(vm->qmp, "blockdev-close-tray", json_pack("{s:s}", "id", "cdrom"), NULL, deadline,
+			err) < 0)
 		return vmf_context(err, "cdrom");
 	return 0;
 }

@@ -101,12 +101,14 @@ static int check_name(const char *name, struct vmf_error *err)
 
 	if (vm_name_check(name, NULL) == 0)
 		return 0;
-	return vmf_fail(err, VMF_E_USAGE, 0, "letters, digits, '.', '_' and '-', the first a letter or a digit, at most 64",
+	return vmf_fail(err, VMF_E_USAGE, 0,
+		"letters, digits, '.', '_' and '-', the first a letter or a digit, at most 64",
 		"%s is no name for a snapshot", quoted);
 }
 
 /* The flags decide; a store that cannot do it is told together with another way. */
-static int need_caps(struct vm *vm, const struct vm_disk *d, uint32_t caps, const char *hint, struct vmf_error *err)
+static int need_caps(
+	struct vm *vm, const struct vm_disk *d, uint32_t caps, const char *hint, struct vmf_error *err)
 {
 	const struct vmf_storage_ops *ops = &d->plugin->ops.storage;
 	struct vmf_pool pool = {.size = sizeof(pool)};
@@ -117,8 +119,9 @@ static int need_caps(struct vm *vm, const struct vm_disk *d, uint32_t caps, cons
 		return vmf_context(err, "disk \"%s\": storage \"%s\"", d->title, d->instance);
 	if ((pool.caps & caps) && ops->snapshot && ops->snapshots && ops->rollback && ops->snapshot_remove)
 		return 0;
-	return vmf_fail(err, VMF_E_UNSUPPORTED, 0, hint, "disk \"%s\": storage \"%s\" (%s) has no snapshots%s", d->title,
-		d->instance, d->plugin->name, caps & VMF_STORAGE_SNAPSHOT ? "" : " of running VMs");
+	return vmf_fail(err, VMF_E_UNSUPPORTED, 0, hint,
+		"disk \"%s\": storage \"%s\" (%s) has no snapshots%s", d->title, d->instance, d->plugin->name,
+		caps & VMF_STORAGE_SNAPSHOT ? "" : " of running VMs");
 }
 
 /* A disk that the guest cannot write to is always as it was. */
@@ -142,10 +145,12 @@ static json_t *record(struct vm *vm, const struct vm_disk *d, const char *name)
 /* Takes the VM and finds its disks; to be let go of in any case. */
 static int take(struct vm *vm, struct vmf_error *err)
 {
-	if (vm_need_unlocked(vm, err) < 0 || (!vm->ctx->dry_run && vm_lock(vm, err) < 0) || vm_resolve(vm, err) < 0)
+	if (vm_need_unlocked(vm, err) < 0 || (!vm->ctx->dry_run && vm_lock(vm, err) < 0) ||
+		vm_resolve(vm, err) < 0)
 		return -1;
 	if (count_disks(vm) == 0)
-		return vmf_fail(err, VMF_E_STATE, 0, "`newimg` makes one", "it has no disk that could have snapshots");
+		return vmf_fail(err, VMF_E_STATE, 0, "`newimg` makes one",
+			"it has no disk that could have snapshots");
 	return 0;
 }
 
@@ -164,21 +169,24 @@ static int finish(struct vm *vm, struct plan *plan, int rc, struct vmf_error *er
 
 /* ---- snapshot ----------------------------------------------------------------------------- */
 
-static int plan_snapshot(struct vm *vm, struct plan *plan, const struct vm_disk *d, const char *name, bool is_alive,
-	struct vmf_error *err)
+static int plan_snapshot(struct vm *vm, struct plan *plan, const struct vm_disk *d, const char *name,
+	bool is_alive, struct vmf_error *err)
 {
 	struct vm_call call;
 
-	if (is_alive && need_caps(vm, d, VMF_STORAGE_LIVE_SNAPSHOT, "`stop` it first, or clone it with --copy then", err) < 0)
+	if (is_alive && need_caps(vm, d, VMF_STORAGE_LIVE_SNAPSHOT,
+				"`stop` it first, or clone it with --copy then", err) < 0)
 		return -1;
-	if (!is_alive && need_caps(vm, d, VMF_STORAGE_SNAPSHOT, "make a full copy: `vmf NEW clone --from NAME --copy`", err) < 0)
+	if (!is_alive && need_caps(vm, d, VMF_STORAGE_SNAPSHOT,
+				 "make a full copy: `vmf NEW clone --from NAME --copy`", err) < 0)
 		return -1;
 	vm_call_disk(vm, d, &call);
 	call.call.dry_run = 1;
 	if (d->plugin->ops.storage.snapshot(&call.call, d->volume, name, err) < 0)
 		return vmf_context(err, "disk \"%s\": %s", d->title, d->plugin->name);
-	plan_add(plan, &step_volume_snapshot, record(vm, d, name), "make snapshot %s of volume %s in storage \"%s\" (%s)",
-		name, d->volume, d->instance, d->plugin->name);
+	plan_add(plan, &step_volume_snapshot, record(vm, d, name),
+		"make snapshot %s of volume %s in storage \"%s\" (%s)", name, d->volume, d->instance,
+		d->plugin->name);
 	return 0;
 }
 
@@ -191,7 +199,8 @@ static int ask_state(struct vm *vm, bool *is_alive, bool *runs, struct vmf_error
 	*is_alive = state.phase == VM_ALIVE;
 	*runs = *is_alive && str_equal(state.status, "running");
 	if (*is_alive && str_equal(state.status, "hung"))
-		return vmf_fail(err, VMF_E_STATE, 0, "`kill` it, or look at what holds it", "QEMU does not answer");
+		return vmf_fail(
+			err, VMF_E_STATE, 0, "`kill` it, or look at what holds it", "QEMU does not answer");
 	return 0;
 }
 
@@ -224,10 +233,12 @@ int vm_snapshot(struct vm *vm, const char *name, struct vmf_error *err)
 
 static const struct vmf_snapshot *snapshot_at(const struct vmf_snapshot_list *list, size_t i)
 {
-	return (const void *)((const char *)list->items + i * (list->stride ? list->stride : sizeof(*list->items)));
+	return (const void *)((const char *)list->items +
+			      i * (list->stride ? list->stride : sizeof(*list->items)));
 }
 
-static int list_disk(struct vm *vm, const struct vm_disk *d, struct vmf_snapshot_list *list, struct vmf_error *err)
+static int list_disk(
+	struct vm *vm, const struct vm_disk *d, struct vmf_snapshot_list *list, struct vmf_error *err)
 {
 	struct vm_call call;
 
@@ -253,11 +264,16 @@ static struct vm_snapshot *entry_of(struct vm_snapshots *all, const struct vmf_s
 	return entry;
 }
 
-static int by_age(const void *a, const void *b)
+/* By insertion, so that those of one second keep the order in which the store told them. */
+static void sort_by_age(struct vm_snapshots *all)
 {
-	const struct vm_snapshot *x = a, *y = b;
+	for (size_t i = 1; i < all->count; i++)
+		for (size_t k = i; k && all->items[k - 1].created > all->items[k].created; k--) {
+			struct vm_snapshot later = all->items[k - 1];
 
-	return x->created != y->created ? (x->created > y->created) - (x->created < y->created) : strcmp(x->name, y->name);
+			all->items[k - 1] = all->items[k];
+			all->items[k] = later;
+		}
 }
 
 int vm_snapshots(struct vm *vm, struct vm_snapshots *all, struct vmf_error *err)
@@ -281,8 +297,7 @@ int vm_snapshots(struct vm *vm, struct vm_snapshots *all, struct vmf_error *err)
 			entry->used_bytes += snapshot_at(&list, k)->used_bytes;
 		}
 	}
-	if (all->count)
-		qsort(all->items, all->count, sizeof(*all->items), by_age);
+	sort_by_age(all);
 	return 0;
 }
 
@@ -307,7 +322,8 @@ static int no_such(const struct vm_snapshots *all, const char *name, struct vmf_
 	for (; n < all->count && n < VMF_COUNT(names); n++)
 		names[n] = all->items[n].name;
 	near = str_nearest(name, names, n);
-	hint = near ? str_printf("do you mean %s? `snapshots` shows all", near) : str_dup("`snapshots` shows all");
+	hint = near ? str_printf("do you mean %s? `snapshots` shows all", near)
+		    : str_dup("`snapshots` shows all");
 	return vmf_fail(err, VMF_E_NOT_FOUND, 0, hint, "no snapshot \"%s\"", name);
 }
 
@@ -337,22 +353,24 @@ int vm_snapshot_remove(struct vm *vm, const char *name, struct vmf_error *err)
 		rc = d->plugin->ops.storage.snapshot_remove(&call.call, d->volume, name, err);
 		if (rc < 0)
 			vmf_context(err, "disk \"%s\": %s", d->title, d->plugin->name);
-		plan_add(plan, &step_snapshot_remove, record(vm, d, name), "remove snapshot %s of volume %s in storage \"%s\" (%s)",
-			name, d->volume, d->instance, d->plugin->name);
+		plan_add(plan, &step_snapshot_remove, record(vm, d, name),
+			"remove snapshot %s of volume %s in storage \"%s\" (%s)", name, d->volume,
+			d->instance, d->plugin->name);
 	}
 	vm_snapshots_free(&all);
 	return finish(vm, plan, rc, err);
 }
 
-static int plan_rollback(struct vm *vm, struct plan *plan, const struct vm_disk *d, const char *name, uint32_t flags,
-	struct vmf_error *err)
+static int plan_rollback(struct vm *vm, struct plan *plan, const struct vm_disk *d, const char *name,
+	uint32_t flags, struct vmf_error *err)
 {
 	json_t *args = record(vm, d, name);
 	struct vm_call call;
 
 	json_object_set_new(args, "flags", json_integer(flags));
-	plan_add(plan, &step_volume_rollback, args, "roll volume %s in storage \"%s\" (%s) back to snapshot %s", d->volume,
-		d->instance, d->plugin->name, name);
+	plan_add(plan, &step_volume_rollback, args,
+		"roll volume %s in storage \"%s\" (%s) back to snapshot %s", d->volume, d->instance,
+		d->plugin->name, name);
 	if (need_caps(vm, d, VMF_STORAGE_SNAPSHOT, "clone the VM that it was copied from", err) < 0)
 		return -1;
 	vm_call_disk(vm, d, &call);
@@ -370,7 +388,8 @@ static int need_no_memory(struct vm *vm, struct vmf_error *err)
 	vm_state_of(vm, &state);
 	if (state.phase != VM_SAVED)
 		return 0;
-	return vmf_fail(err, VMF_E_STATE, 0, "`start` and `shutdown` it, or `start --discard-saved` and `stop`",
+	return vmf_fail(err, VMF_E_STATE, 0,
+		"`start` and `shutdown` it, or `start --discard-saved` and `stop`",
 		"its memory is saved and goes with the disks as they are");
 }
 

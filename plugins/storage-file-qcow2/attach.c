@@ -22,8 +22,11 @@ static int check_base(struct fq_store *s, const struct fq_volume *v, struct vmf_
 		return found;
 	}
 	return s->h->fail(err, VMF_E_STATE, 0,
-		s->h->printf(s->c, "use a clone of it, attach it with readonly = yes, or remove %s or make full copies of "
-				   "them (clone --copy) first", names),
+		s->h->printf(s->c,
+			"use a clone of it, attach it with readonly = yes, or remove %s or make full copies "
+			"of "
+			"them (clone --copy) first",
+			names),
 		"%s cannot be written to, as %s stand%s on it", v->path, names, found == 1 ? "s" : "");
 }
 

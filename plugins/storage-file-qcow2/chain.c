@@ -46,18 +46,20 @@ static int check_folder(struct fq_store *s, const char *overlay, const char *pat
 
 	slash[slash == folder] = '\0';
 	if (stat(folder, &st) < 0)
-		return fq_fail_errno(s->c, err, errno, NULL, "%s stands on %s, which cannot be found", overlay, path);
+		return fq_fail_errno(
+			s->c, err, errno, NULL, "%s stands on %s, which cannot be found", overlay, path);
 	if (is_folder(s->dir, &st))
 		return 0;
 	for (size_t i = 0; i < h->opt_count(s->c, "backing_dirs"); i++)
 		if (is_folder(h->opt_item(s->c, "backing_dirs", i), &st))
 			return 0;
-	return h->fail(err, VMF_E_PERMISSION, 0, h->printf(s->c, "if that is meant: backing_dirs = {\"%s\"}", folder),
+	return h->fail(err, VMF_E_PERMISSION, 0,
+		h->printf(s->c, "if that is meant: backing_dirs = {\"%s\"}", folder),
 		"%s stands on %s, which is outside of %s", overlay, path, s->dir);
 }
 
-static int backing_format(
-	struct fq_store *s, const char *path, const struct qcow2 *q, enum fq_format *format, struct vmf_error *err)
+static int backing_format(struct fq_store *s, const char *path, const struct qcow2 *q, enum fq_format *format,
+	struct vmf_error *err)
 {
 	const char *name = q->backing_format;
 
@@ -90,7 +92,8 @@ static int open_layer(struct fq_store *s, struct fq_layer *layers, size_t n, int
 			err, VMF_E_FAILED, 0, NULL, "%s is neither a file nor a block device", layer->path);
 	for (size_t i = 0; i < n; i++)
 		if (layers[i].st.st_dev == layer->st.st_dev && layers[i].st.st_ino == layer->st.st_ino)
-			return s->h->fail(err, VMF_E_FAILED, 0, "qemu-img rebase -u gives an image another base",
+			return s->h->fail(err, VMF_E_FAILED, 0,
+				"qemu-img rebase -u gives an image another base",
 				"%s stands on itself, through %s", layers[0].path, layers[n - 1].path);
 	if (layer->format == FQ_RAW)
 		return 0;
@@ -100,15 +103,16 @@ static int open_layer(struct fq_store *s, struct fq_layer *layers, size_t n, int
 		return 0;
 	*next = fq_backing_path(s->c, layer->path, q.backing);
 	if (!*next)
-		return s->h->fail(err, VMF_E_UNSUPPORTED, 0, "qemu-img convert makes an image that stands alone",
+		return s->h->fail(err, VMF_E_UNSUPPORTED, 0,
+			"qemu-img convert makes an image that stands alone",
 			"%s stands on \"%s\", which is not a file", layer->path, q.backing);
 	if (backing_format(s, layer->path, &q, next_format, err) < 0)
 		return -1;
 	return check_folder(s, layer->path, *next, err);
 }
 
-int fq_chain(struct fq_store *s, const struct fq_volume *v, struct fq_layer layers[FQ_MAX_LAYERS], size_t *count,
-	struct vmf_error *err)
+int fq_chain(struct fq_store *s, const struct fq_volume *v, struct fq_layer layers[FQ_MAX_LAYERS],
+	size_t *count, struct vmf_error *err)
 {
 	const char *next = v->path;
 	enum fq_format format = v->format;
@@ -118,12 +122,14 @@ int fq_chain(struct fq_store *s, const struct fq_volume *v, struct fq_layer laye
 		int fd, rc;
 
 		if (n == FQ_MAX_LAYERS)
-			return s->h->fail(err, VMF_E_UNSUPPORTED, 0, "clone it with --copy, which makes one image of all",
+			return s->h->fail(err, VMF_E_UNSUPPORTED, 0,
+				"clone it with --copy, which makes one image of all",
 				"%s stands on more than %d images", v->path, FQ_MAX_LAYERS);
 		layers[n] = (struct fq_layer){.path = next, .format = format};
 		fd = open(next, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 		if (fd < 0 && n)
-			return fq_fail_errno(s->c, err, errno, errno == ENOENT ? "put it back; without it the image is useless" : NULL,
+			return fq_fail_errno(s->c, err, errno,
+				errno == ENOENT ? "put it back; without it the image is useless" : NULL,
 				"%s stands on %s, which cannot be opened", layers[n - 1].path, next);
 		if (fd < 0)
 			return fq_fail_errno(s->c, err, errno, NULL, "cannot open %s", next);
@@ -150,7 +156,8 @@ static bool stands_on(struct fq_store *s, const char *file, const struct stat *s
 	if (qcow2_read(s->c, fd, path, &q, NULL) == 0 && q.backing[0])
 		backing = fq_backing_path(s->c, path, q.backing);
 	close(fd);
-	return backing && stat(backing, &below) == 0 && below.st_dev == st->st_dev && below.st_ino == st->st_ino;
+	return backing && stat(backing, &below) == 0 && below.st_dev == st->st_dev &&
+	       below.st_ino == st->st_ino;
 }
 
 int fq_overlays(struct fq_store *s, const struct fq_volume *v, char **names, struct vmf_error *err)
@@ -178,7 +185,8 @@ int fq_overlays(struct fq_store *s, const struct fq_volume *v, char **names, str
 			strcmp(entry->d_name, v->file) == 0 || !stands_on(s, entry->d_name, &st))
 			continue;
 		if (found++ < 5)
-			*names = *names ? s->h->printf(s->c, "%s, %s", *names, name) : s->h->strdup(s->c, name);
+			*names = *names ? s->h->printf(s->c, "%s, %s", *names, name)
+					: s->h->strdup(s->c, name);
 	}
 	closedir(dir);
 	if (found > 5)

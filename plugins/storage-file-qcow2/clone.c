@@ -18,26 +18,31 @@ static int check_base(struct fq_store *s, const struct fq_volume *v, struct vmf_
 	size_t count;
 
 	if (fq_opt_format(s->c) == FQ_RAW)
-		return s->h->fail(err, VMF_E_UNSUPPORTED, 0, "make a full copy (clone --copy), or set format = \"qcow2\"",
+		return s->h->fail(err, VMF_E_UNSUPPORTED, 0,
+			"make a full copy (clone --copy), or set format = \"qcow2\"",
 			"a raw volume cannot stand on %s", v->path);
 	if (fq_chain(s, v, layers, &count, err) < 0)
 		return -1;
 	if (count == FQ_MAX_LAYERS)
-		return s->h->fail(err, VMF_E_UNSUPPORTED, 0, "make a full copy, which stands alone (clone --copy)",
+		return s->h->fail(err, VMF_E_UNSUPPORTED, 0,
+			"make a full copy, which stands alone (clone --copy)",
 			"%s stands on %d images already", v->path, FQ_MAX_LAYERS - 1);
 	return 0;
 }
 
-/* Beside the overlay, by its name alone: the folder can be moved. "./": a colon in it would mean a protocol. */
+/* Beside the overlay, by its name alone: the folder can be moved. "./": a colon in it would mean a protocol.
+ */
 static const char *backing_name(struct fq_store *s, const struct fq_volume *v)
 {
 	return strchr(v->file, ':') ? s->h->printf(s->c, "./%s", v->file) : v->file;
 }
 
-static int write_overlay(struct fq_store *s, const struct fq_volume *v, int fd, const char *path, struct vmf_error *err)
+static int write_overlay(
+	struct fq_store *s, const struct fq_volume *v, int fd, const char *path, struct vmf_error *err)
 {
 	struct qcow2_new n = {.cluster_bits = (uint32_t)__builtin_ctzll(fq_opt_cluster_size(s->c)),
-		.backing = backing_name(s, v), .backing_format = fq_format_name(v->format)};
+		.backing = backing_name(s, v),
+		.backing_format = fq_format_name(v->format)};
 	struct qcow2_pack pack;
 
 	if (fq_virtual_size(s, v, &n.size, err) < 0)
@@ -49,8 +54,8 @@ static int write_overlay(struct fq_store *s, const struct fq_volume *v, int fd, 
 }
 
 /* The base's note is there before the overlay is, and goes if that did not come to be. */
-static int publish_overlay(
-	struct fq_store *s, const struct fq_volume *v, struct fq_temp *t, const char *new_name, struct vmf_error *err)
+static int publish_overlay(struct fq_store *s, const struct fq_volume *v, struct fq_temp *t,
+	const char *new_name, struct vmf_error *err)
 {
 	bool was_noted;
 	int rc;
@@ -68,12 +73,13 @@ static int publish_overlay(
 	if (rc < 0 && !was_noted)
 		fq_base_forget(s, v->file);
 	if (rc == 0 && !was_noted && fq_mark_is_ours(s, v->file, &v->st, NULL))
-		s->h->log(s->c, VMF_LOG_WARN, "%s stands on %s, which nothing can write to as long as it does", new_name,
-			v->name);
+		s->h->log(s->c, VMF_LOG_WARN,
+			"%s stands on %s, which nothing can write to as long as it does", new_name, v->name);
 	return rc;
 }
 
-static int clone_overlay(struct fq_store *s, const struct fq_volume *v, const char *new_name, struct vmf_error *err)
+static int clone_overlay(
+	struct fq_store *s, const struct fq_volume *v, const char *new_name, struct vmf_error *err)
 {
 	const char *path = s->h->printf(s->c, "%s/%s.qcow2", s->dir, new_name);
 	struct fq_temp t;
@@ -84,7 +90,8 @@ static int clone_overlay(struct fq_store *s, const struct fq_volume *v, const ch
 	fd = fq_open(s, v, O_RDONLY, err);
 	if (fd < 0)
 		return -1;
-	/* held until the overlay and the note are there: from then on attach() refuses to write to the base */
+	/* held until the overlay and the note are there: from then on attach() refuses to write to the base
+	 */
 	if (!fq_hold(fd)) {
 		rc = s->h->fail(err, VMF_E_BUSY, 0, "stop the VM that uses it, or clone a snapshot of it",
 			"%s is open for writing", v->path);
@@ -110,7 +117,8 @@ static bool may_share(int fd)
 {
 	struct statfs fs;
 
-	return fstatfs(fd, &fs) == 0 && (fs.f_type == 0x58465342 /* XFS */ || fs.f_type == 0x9123683e /* btrfs */);
+	return fstatfs(fd, &fs) == 0 &&
+	       (fs.f_type == 0x58465342 /* XFS */ || fs.f_type == 0x9123683e /* btrfs */);
 }
 
 /* The file as it is would do: same format, nothing below, nothing in it that the clone should not have. */
@@ -128,18 +136,19 @@ static int check_space(struct fq_content *content, struct vmf_error *err)
 		return -1;
 	if (!content->is_plain || may_share(content->s->fd))
 		return 0;
-	return fq_need_space(content->s, fq_opt_is(content->s->c, "preallocation", "off") ? bytes : content->size, err);
+	return fq_need_space(
+		content->s, fq_opt_is(content->s->c, "preallocation", "off") ? bytes : content->size, err);
 }
 
-static int copy_by_qemu_img(struct fq_content *content, const struct fq_volume *v, struct fq_sink *sink,
-	struct vmf_error *err)
+static int copy_by_qemu_img(
+	struct fq_content *content, const struct fq_volume *v, struct fq_sink *sink, struct vmf_error *err)
 {
 	struct fq_store *s = content->s;
 	const char *preallocation = s->h->opt_string(s->c, "preallocation"), *options;
 
-	options = sink->format == FQ_RAW ?
-		s->h->printf(s->c, "preallocation=%s", preallocation) :
-		s->h->printf(s->c, "preallocation=%s,cluster_size=%" PRIu64, preallocation, fq_opt_cluster_size(s->c));
+	options = sink->format == FQ_RAW ? s->h->printf(s->c, "preallocation=%s", preallocation)
+					 : s->h->printf(s->c, "preallocation=%s,cluster_size=%" PRIu64,
+						   preallocation, fq_opt_cluster_size(s->c));
 	if (fq_copy_convert(s, v, content, &sink->temp, sink->format, options, err) < 0)
 		return -1;
 	if (fsync(sink->temp.fd) < 0)
@@ -147,7 +156,8 @@ static int copy_by_qemu_img(struct fq_content *content, const struct fq_volume *
 	return 0;
 }
 
-static int fill_copy(struct fq_content *content, const struct fq_volume *v, struct fq_sink *sink, struct vmf_error *err)
+static int fill_copy(
+	struct fq_content *content, const struct fq_volume *v, struct fq_sink *sink, struct vmf_error *err)
 {
 	if (is_copy_of_file(content, v)) {
 		if (fq_copy_file(content->s, v, content->fd, &sink->temp, sink->path, err) < 0)
@@ -161,8 +171,8 @@ static int fill_copy(struct fq_content *content, const struct fq_volume *v, stru
 	return fq_copy_content(content, sink, err) < 0 ? -1 : fq_sink_end(sink, true, err);
 }
 
-static int clone_copy(struct fq_store *s, const struct fq_volume *v, const char *snapshot, const char *new_name,
-	struct vmf_error *err)
+static int clone_copy(struct fq_store *s, const struct fq_volume *v, const char *snapshot,
+	const char *new_name, struct vmf_error *err)
 {
 	struct fq_content content;
 	struct fq_sink sink;
@@ -184,8 +194,8 @@ static int clone_copy(struct fq_store *s, const struct fq_volume *v, const char 
 	return rc;
 }
 
-int fq_clone(const struct vmf_call *c, const char *origin, const char *snapshot, const char *new_name, uint32_t copy,
-	struct vmf_error *err)
+int fq_clone(const struct vmf_call *c, const char *origin, const char *snapshot, const char *new_name,
+	uint32_t copy, struct vmf_error *err)
 {
 	struct fq_store s;
 	struct fq_volume v;
@@ -201,8 +211,9 @@ int fq_clone(const struct vmf_call *c, const char *origin, const char *snapshot,
 		else if (snapshot)
 			rc = c->host->fail(err, VMF_E_UNSUPPORTED, 0,
 				"make a full copy (clone --copy), or clone the volume as it is now",
-				"nothing can stand on a snapshot inside of a qcow2 image (%s, snapshot \"%s\")", v.path,
-				snapshot);
+				"nothing can stand on a snapshot inside of a qcow2 image (%s, snapshot "
+				"\"%s\")",
+				v.path, snapshot);
 		else
 			rc = clone_overlay(&s, &v, new_name, err);
 	}

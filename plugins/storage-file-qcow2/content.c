@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What the guest reads from a volume, piece by piece: from its topmost layer down, or from one of its snapshots.
+ * What the guest reads from a volume, piece by piece: from its topmost layer down, or from one of its
+ * snapshots.
  *
  * Compressed clusters and sub-clusters are told but not read: qemu-img knows how (see copy.c). What lies
  * behind an image file's end reads as zeroes, as in QEMU.
@@ -23,10 +24,10 @@ struct fq_content_layer {
 
 	/* qcow2 */
 	unsigned bits;
-	bool knows_zero;        /* entries may say "zeroes" */
-	uint64_t *l1, *l2;      /* as in the file */
+	bool knows_zero;	 /* entries may say "zeroes" */
+	uint64_t *l1, *l2;	 /* as in the file */
 	uint64_t n_l1, l2_index; /* l2_index: the table that l2 holds */
-	uint64_t length;        /* of the file */
+	uint64_t length;	 /* of the file */
 };
 
 static int broken(struct fq_store *s, const struct fq_content_layer *l, struct vmf_error *err)
@@ -37,8 +38,8 @@ static int broken(struct fq_store *s, const struct fq_content_layer *l, struct v
 
 /* ---- opening ------------------------------------------------------------------------------ */
 
-static int find_snapshot(struct fq_store *s, struct fq_content_layer *l, const struct qcow2 *q, const char *name,
-	struct qcow2_snapshot *found, struct vmf_error *err)
+static int find_snapshot(struct fq_store *s, struct fq_content_layer *l, const struct qcow2 *q,
+	const char *name, struct qcow2_snapshot *found, struct vmf_error *err)
 {
 	int rc = fq_snapshot_find(s, l->fd, l->path, q, name, found, err);
 
@@ -61,8 +62,8 @@ static int load_l1(struct fq_store *s, struct fq_content_layer *l, uint64_t offs
 	return 0;
 }
 
-static int open_qcow2(struct fq_content *content, struct fq_content_layer *l, const char *snapshot,
-	struct vmf_error *err)
+static int open_qcow2(
+	struct fq_content *content, struct fq_content_layer *l, const char *snapshot, struct vmf_error *err)
 {
 	struct fq_store *s = content->s;
 	struct qcow2_snapshot chosen;
@@ -71,7 +72,8 @@ static int open_qcow2(struct fq_content *content, struct fq_content_layer *l, co
 
 	if (qcow2_read(s->c, l->fd, l->path, &q, err) < 0 || qcow2_check(s->c, l->fd, l->path, &q, err) < 0)
 		return -1;
-	chosen = (struct qcow2_snapshot){.l1_offset = q.l1_offset, .l1_entries = q.l1_entries, .size = q.size};
+	chosen =
+		(struct qcow2_snapshot){.l1_offset = q.l1_offset, .l1_entries = q.l1_entries, .size = q.size};
 	if (snapshot && find_snapshot(s, l, &q, snapshot, &chosen, err) < 0)
 		return -1;
 	if (snapshot)
@@ -104,7 +106,8 @@ static int open_layer(struct fq_content *content, const struct fq_layer *from, s
 		return s->h->fail(err, VMF_E_BUSY, 0, NULL, "%s was replaced just now", l->path);
 	/* what a snapshot holds stays as it is while the guest goes on writing */
 	if (!fq_hold(l->fd) && !snapshot)
-		return s->h->fail(err, VMF_E_BUSY, 0, "stop the VM that uses it, or take a snapshot and clone that",
+		return s->h->fail(err, VMF_E_BUSY, 0,
+			"stop the VM that uses it, or take a snapshot and clone that",
 			"%s is open for writing", l->path);
 	l->is_file = S_ISREG(st.st_mode);
 	if (l->format == FQ_QCOW2)
@@ -118,8 +121,8 @@ static int open_layer(struct fq_content *content, const struct fq_layer *from, s
 	return 0;
 }
 
-int fq_content_open(struct fq_store *s, const struct fq_volume *v, const char *snapshot, struct fq_content *content,
-	struct vmf_error *err)
+int fq_content_open(struct fq_store *s, const struct fq_volume *v, const char *snapshot,
+	struct fq_content *content, struct vmf_error *err)
 {
 	struct fq_layer found[FQ_MAX_LAYERS];
 	size_t count;
@@ -143,7 +146,8 @@ void fq_content_file(struct fq_store *s, int fd, const char *path, struct fq_con
 {
 	struct stat st;
 
-	*content = (struct fq_content){.s = s, .is_plain = true, .n_layers = 1, .path = path, .fd = fd, .is_borrowed = true};
+	*content = (struct fq_content){
+		.s = s, .is_plain = true, .n_layers = 1, .path = path, .fd = fd, .is_borrowed = true};
 	content->layers = s->h->alloc(s->c, sizeof(*content->layers));
 	content->layers[0] = (struct fq_content_layer){.path = path, .fd = fd, .format = FQ_RAW};
 	if (fstat(fd, &st) == 0) {
@@ -179,23 +183,38 @@ static void next_raw(const struct fq_content_layer *l, uint64_t offset, uint64_t
 	}
 }
 
+/* Where an L2 table is; 0: there is none. */
+static uint64_t l2_offset(const struct fq_content_layer *l, uint64_t index)
+{
+	return index < l->n_l1 ? qcow2_get64(&l->l1[index]) & QCOW2_OFFSET : 0;
+}
+
 static int load_l2(struct fq_store *s, struct fq_content_layer *l, uint64_t index, struct vmf_error *err)
 {
-	uint64_t cluster = (uint64_t)1 << l->bits, at;
+	uint64_t cluster = (uint64_t)1 << l->bits, at = l2_offset(l, index);
 
 	if (l->l2_index == index)
 		return 0;
-	at = index < l->n_l1 ? qcow2_get64(&l->l1[index]) & QCOW2_OFFSET : 0;
-	if (at == 0) {
-		memset(l->l2, 0, cluster);
-	} else {
-		if (at % cluster || at > l->length || cluster > l->length - at)
-			return broken(s, l, err);
-		if (fq_pread(l->fd, l->l2, cluster, (off_t)at) < 0)
-			return fq_fail_errno(s->c, err, errno, NULL, "cannot read %s", l->path);
-	}
+	if (at % cluster || at > l->length || cluster > l->length - at)
+		return broken(s, l, err);
+	l->l2_index = NO_TABLE;
+	if (fq_pread(l->fd, l->l2, cluster, (off_t)at) < 0)
+		return fq_fail_errno(s->c, err, errno, NULL, "cannot read %s", l->path);
 	l->l2_index = index;
 	return 0;
+}
+
+/* How far there are no tables at all: large and mostly empty images are quickly passed. */
+static uint64_t without_tables(const struct fq_content_layer *l, uint64_t offset, uint64_t max)
+{
+	uint64_t cluster = (uint64_t)1 << l->bits, reach = cluster * (cluster / 8),
+		 index = offset / reach + 1;
+
+	while (index < l->n_l1 && l2_offset(l, index) == 0)
+		index++;
+	if (index >= l->n_l1 || index > UINT64_MAX / reach || index * reach - offset > max)
+		return max;
+	return index * reach - offset;
 }
 
 static enum fq_extent_kind kind_of(const struct fq_content_layer *l, uint64_t entry)
@@ -207,14 +226,18 @@ static enum fq_extent_kind kind_of(const struct fq_content_layer *l, uint64_t en
 	return entry & QCOW2_OFFSET ? FQ_DATA : FQ_BELOW;
 }
 
-/* The run of clusters of one kind that OFFSET is in, up to the end of their L2 table. */
+/* The run of clusters of one kind that OFFSET is in, as far as their L2 table goes. */
 static int next_qcow2(struct fq_store *s, struct fq_content_layer *l, uint64_t offset, uint64_t max,
 	struct fq_extent *e, struct vmf_error *err)
 {
 	uint64_t cluster = (uint64_t)1 << l->bits, per_table = cluster / 8, inside = offset & (cluster - 1);
-	uint64_t slot = (offset >> l->bits) % per_table, entry, n;
+	uint64_t index = (offset >> l->bits) / per_table, slot = (offset >> l->bits) % per_table, entry, n;
 
-	if (load_l2(s, l, (offset >> l->bits) / per_table, err) < 0)
+	if (l2_offset(l, index) == 0) {
+		*e = (struct fq_extent){.kind = FQ_BELOW, .length = without_tables(l, offset, max)};
+		return 0;
+	}
+	if (load_l2(s, l, index, err) < 0)
 		return -1;
 	entry = qcow2_get64(&l->l2[slot]);
 	*e = (struct fq_extent){.kind = kind_of(l, entry), .layer = l, .fd = l->fd};

@@ -13,11 +13,12 @@
 
 #include "qcow2.h"
 
-#define PART ((size_t)16 << 20)   /* between two words about the progress */
-#define HOLE ((size_t)64 << 10)   /* zeroes of that length are left out */
+#define PART ((size_t)16 << 20)	   /* between two words about the progress */
+#define HOLE ((size_t)64 << 10)	   /* zeroes of that length are left out */
 #define LONG_MS INT64_C(604800000) /* a week: nobody knows how large and how slow */
 
-int fq_progress_add(struct fq_store *s, struct fq_progress *p, uint64_t bytes, const char *path, struct vmf_error *err)
+int fq_progress_add(
+	struct fq_store *s, struct fq_progress *p, uint64_t bytes, const char *path, struct vmf_error *err)
 {
 	p->done += bytes;
 	if (s->h->progress(s->c, p->what, p->done, p->total) == 0)
@@ -70,8 +71,8 @@ static int64_t copy_in_kernel(const struct piece *p)
 
 static bool is_no_way(int errnum)
 {
-	return errnum == EXDEV || errnum == EINVAL || errnum == ENOSYS || errnum == EOPNOTSUPP || errnum == EPERM ||
-	       errnum == EBADF || errnum == EISDIR;
+	return errnum == EXDEV || errnum == EINVAL || errnum == ENOSYS || errnum == EOPNOTSUPP ||
+	       errnum == EPERM || errnum == EBADF || errnum == EISDIR;
 }
 
 static int write_around_holes(const struct piece *p, size_t length)
@@ -109,7 +110,8 @@ static int64_t copy_by_hand(struct fq_store *s, const struct piece *p, struct vm
 }
 
 /* TO is new, so that what is not written reads as zeroes. */
-static int copy_piece(struct fq_store *s, struct piece *p, struct fq_progress *progress, struct vmf_error *err)
+static int copy_piece(
+	struct fq_store *s, struct piece *p, struct fq_progress *progress, struct vmf_error *err)
 {
 	while (p->length) {
 		bool by_hand = *p->buffer != NULL;
@@ -134,16 +136,21 @@ static int copy_piece(struct fq_store *s, struct piece *p, struct fq_progress *p
 
 /* ---- all of it ---------------------------------------------------------------------------- */
 
-static int copy_extent(struct fq_content *content, struct fq_sink *sink, uint64_t offset, const struct fq_extent *e,
-	char **buffer, struct fq_progress *progress, struct vmf_error *err)
+static int copy_extent(struct fq_content *content, struct fq_sink *sink, uint64_t offset,
+	const struct fq_extent *e, char **buffer, struct fq_progress *progress, struct vmf_error *err)
 {
 	uint64_t done = 0;
 
 	if (e->kind == FQ_ZERO)
 		return fq_sink_zero(sink, offset, e->length, err);
 	while (done < e->length) {
-		struct piece p = {.from = e->fd, .to = sink->temp.fd, .at = e->at + done, .length = e->length - done,
-			.from_path = content->path, .to_path = sink->path, .buffer = buffer};
+		struct piece p = {.from = e->fd,
+			.to = sink->temp.fd,
+			.at = e->at + done,
+			.length = e->length - done,
+			.from_path = content->path,
+			.to_path = sink->path,
+			.buffer = buffer};
 
 		if (fq_sink_place(sink, offset + done, &p.length, &p.to_at, err) < 0)
 			return -1;
@@ -156,7 +163,8 @@ static int copy_extent(struct fq_content *content, struct fq_sink *sink, uint64_
 
 int fq_copy_content(struct fq_content *content, struct fq_sink *sink, struct vmf_error *err)
 {
-	struct fq_progress progress = {.what = content->s->h->printf(content->s->c, "copying to %s", sink->name)};
+	struct fq_progress progress = {
+		.what = content->s->h->printf(content->s->c, "copying to %s", sink->name)};
 	char *buffer = NULL;
 	struct fq_extent e;
 	int rc = fq_content_measure(content, &progress.total, err);
@@ -170,8 +178,8 @@ int fq_copy_content(struct fq_content *content, struct fq_sink *sink, struct vmf
 	return rc;
 }
 
-int fq_copy_file(struct fq_store *s, const struct fq_volume *v, int from, const struct fq_temp *t, const char *path,
-	struct vmf_error *err)
+int fq_copy_file(struct fq_store *s, const struct fq_volume *v, int from, const struct fq_temp *t,
+	const char *path, struct vmf_error *err)
 {
 	struct fq_progress progress = {.what = s->h->printf(s->c, "copying %s", v->name)};
 	struct fq_content content;
@@ -186,8 +194,13 @@ int fq_copy_file(struct fq_store *s, const struct fq_volume *v, int from, const 
 		return fq_fail_errno(s->c, err, errno, NULL, "cannot write %s", path);
 	rc = fq_content_measure(&content, &progress.total, err);
 	for (uint64_t offset = 0; rc == 0 && offset < content.size; offset += e.length) {
-		struct piece p = {.from = from, .to = t->fd, .at = offset, .to_at = offset, .from_path = v->path,
-			.to_path = path, .buffer = &buffer};
+		struct piece p = {.from = from,
+			.to = t->fd,
+			.at = offset,
+			.to_at = offset,
+			.from_path = v->path,
+			.to_path = path,
+			.buffer = &buffer};
 
 		rc = fq_content_next(&content, offset, &e, err);
 		p.length = e.length;
@@ -202,7 +215,7 @@ int fq_copy_convert(struct fq_store *s, const struct fq_volume *v, const struct 
 	const struct fq_temp *t, enum fq_format format, const char *options, struct vmf_error *err)
 {
 	const char *argv[16] = {"qemu-img", "convert", "-q", "-O", fq_format_name(format)};
-	struct fq_progress progress = {.what = "copying by qemu-img"};
+	struct fq_progress progress = {.what = s->h->printf(s->c, "copying %s by qemu-img", v->name)};
 	size_t n = 5;
 
 	if (content->snapshot_id) {

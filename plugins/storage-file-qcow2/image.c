@@ -9,7 +9,8 @@ const char *fq_qemu_img_name(struct fq_store *s, const struct fq_volume *v)
 	struct stat st;
 	bool is_device = stat(v->path, &st) == 0 && S_ISBLK(st.st_mode);
 
-	return s->h->printf(s->c, "json:{\"driver\": \"%s\", \"file\": {\"driver\": \"%s\", \"filename\": %s}}",
+	return s->h->printf(s->c,
+		"json:{\"driver\": \"%s\", \"file\": {\"driver\": \"%s\", \"filename\": %s}}",
 		fq_format_name(v->format), is_device ? "host_device" : "file", fq_json_string(s->c, v->path));
 }
 
@@ -37,7 +38,8 @@ int fq_qemu_img(struct fq_store *s, const char *const *argv, int64_t timeout_ms,
 		return 0;
 	words = words_of(s, &run);
 	if (strstr(words, "No space left"))
-		return s->h->fail(err, VMF_E_NO_SPACE, 0, "make room, or use another storage", "qemu-img %s: %s", argv[1], words);
+		return s->h->fail(err, VMF_E_NO_SPACE, 0, "make room, or use another storage",
+			"qemu-img %s: %s", argv[1], words);
 	if (!*words)
 		words = s->h->printf(s->c, "exit code %d", run.status);
 	return s->h->fail(err, VMF_E_FAILED, 0, NULL, "qemu-img %s failed: %s", argv[1], words);

@@ -16,7 +16,7 @@
 static bool is_shared(int fd)
 {
 	static const unsigned long shared[] = {
-		0x6969,     /* NFS */
+		0x6969,	    /* NFS */
 		0xff534d42, /* CIFS */
 		0xfe534d42, /* SMB2 */
 		0x00c36400, /* Ceph */
@@ -69,9 +69,11 @@ int fq_check(const struct vmf_call *c, struct vmf_pool *pool, struct vmf_error *
 			close(fd);
 		fq_store_close(&s);
 		return fq_fail_errno(c, err, errnum,
-			errnum == ENOENT ? c->host->printf(c, "mkdir -p %s, or mount what belongs there", s.dir) : NULL,
-			fd < 0 ? "cannot use the folder %s (%s)" : "cannot write to the folder %s (%s)", s.dir,
-			c->host->opt_origin(c, "dir"));
+			errnum == ENOENT
+				? c->host->printf(c, "mkdir -p %s, or mount what belongs there", s.dir)
+				: NULL,
+			fd < 0 ? "cannot use the folder %s (%s)" : "cannot write to the folder %s (%s)",
+			s.dir, c->host->opt_origin(c, "dir"));
 	}
 	if (fstatvfs(fd, &vfs) == 0) {
 		pool->size_bytes = (uint64_t)vfs.f_blocks * vfs.f_frsize;
@@ -147,7 +149,8 @@ static int by_name(const void *a, const void *b)
 	return strverscmp(((const struct vmf_volume *)a)->name, ((const struct vmf_volume *)b)->name);
 }
 
-static void add(struct fq_store *s, struct vmf_volume_list *list, size_t *room, const char *name, const char *file)
+static void add(
+	struct fq_store *s, struct vmf_volume_list *list, size_t *room, const char *name, const char *file)
 {
 	if (list->count == *room) {
 		struct vmf_volume *items;

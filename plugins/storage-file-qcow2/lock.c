@@ -61,8 +61,8 @@ int fq_must_be_free(struct fq_store *s, const struct fq_volume *v, bool readers_
 	close(fd);
 	if (use == FQ_FREE || (use == FQ_READ && !readers_too))
 		return 0;
-	return s->h->fail(err, VMF_E_BUSY, 0, "stop the VM that uses it, or the qemu-img or qemu-nbd that does",
-		"%s is in use", v->path);
+	return s->h->fail(err, VMF_E_BUSY, 0,
+		"stop the VM that uses it, or the qemu-img or qemu-nbd that does", "%s is in use", v->path);
 }
 
 bool fq_is_live(struct fq_store *s, const struct fq_volume *v)

@@ -102,7 +102,8 @@ bool fq_mark_is_ours(struct fq_store *s, const char *file, const struct stat *st
 	return true;
 }
 
-int fq_mark_write(struct fq_store *s, const char *file, int volume_fd, const char *uuid, struct vmf_error *err)
+int fq_mark_write(
+	struct fq_store *s, const char *file, int volume_fd, const char *uuid, struct vmf_error *err)
 {
 	char text[256];
 	struct stat st;
@@ -110,8 +111,8 @@ int fq_mark_write(struct fq_store *s, const char *file, int volume_fd, const cha
 
 	if (fstat(volume_fd, &st) < 0 || marks_open(s, true) < 0)
 		return fq_fail_errno(s->c, err, errno, NULL, "cannot mark %s/%s", s->dir, file);
-	length = snprintf(text, sizeof(text), "uuid=%s\nino=%" PRIu64 "\nborn=%" PRIu64 "\n", uuid && *uuid ? uuid : "-",
-		(uint64_t)st.st_ino, birth_of(volume_fd, ""));
+	length = snprintf(text, sizeof(text), "uuid=%s\nino=%" PRIu64 "\nborn=%" PRIu64 "\n",
+		uuid && *uuid ? uuid : "-", (uint64_t)st.st_ino, birth_of(volume_fd, ""));
 	/* what stood here before is a mark of nothing: the name is free, and we hold the lock */
 	fd = openat(s->mark_fd, file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd >= 0 && fq_pwrite(fd, text, (size_t)length, 0) == 0) {
@@ -123,7 +124,8 @@ int fq_mark_write(struct fq_store *s, const char *file, int volume_fd, const cha
 		close(fd);
 		unlinkat(s->mark_fd, file, 0);
 	}
-	return fq_fail_errno(s->c, err, errnum, NULL, "cannot write the mark %s/%s/%s", s->dir, FQ_MARKS, file);
+	return fq_fail_errno(
+		s->c, err, errnum, NULL, "cannot write the mark %s/%s/%s", s->dir, FQ_MARKS, file);
 }
 
 void fq_mark_remove(struct fq_store *s, const char *file)
@@ -154,7 +156,9 @@ int fq_base_note(struct fq_store *s, const char *file, struct vmf_error *err)
 	int fd;
 
 	base_name(note, file);
-	fd = marks_open(s, true) < 0 ? -1 : openat(s->mark_fd, note, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	fd = marks_open(s, true) < 0
+		     ? -1
+		     : openat(s->mark_fd, note, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return fq_fail_errno(s->c, err, errno, NULL, "cannot write %s/%s/%s", s->dir, FQ_MARKS, note);
 	close(fd);

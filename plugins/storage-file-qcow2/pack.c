@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #define HEAD_LENGTH 112u /* with the compression type, as QEMU writes it */
-#define L1_CLUSTER 1u    /* behind the head */
+#define L1_CLUSTER 1u	 /* behind the head */
 
 /* Of the reference counts: the table, and behind it the blocks, in clusters. */
 struct counts {
@@ -119,8 +119,8 @@ int qcow2_pack_begin(struct qcow2_pack *pack, const struct vmf_call *c, int fd, 
 	pack->l1_entries = div_up(n->size, cluster * (cluster / 8));
 	if (pack->l1_entries * 8 > QCOW2_MAX_L1)
 		return c->host->fail(err, VMF_E_CONFIG, 0, "choose a larger cluster_size",
-			"%llu GiB are too many for clusters of %llu bytes", (unsigned long long)(n->size >> 30),
-			(unsigned long long)cluster);
+			"%llu GiB are too many for clusters of %llu bytes",
+			(unsigned long long)(n->size >> 30), (unsigned long long)cluster);
 	pack->l1 = c->host->alloc(c, pack->l1_entries * 8 + 8);
 	pack->next = L1_CLUSTER + div_up(pack->l1_entries * 8, cluster);
 	return 0;
@@ -204,7 +204,8 @@ int qcow2_pack_end(struct qcow2_pack *pack, struct vmf_error *err)
 		room = (size_t)1 << pack->n.cluster_bits;
 	length = fill_head(head, room, pack, &at);
 	if (!length)
-		return pack->c->host->fail(err, VMF_E_CONFIG, 0, "choose a larger cluster_size, or shorter names",
+		return pack->c->host->fail(err, VMF_E_CONFIG, 0,
+			"choose a larger cluster_size, or shorter names",
 			"the backing file's name \"%s\" is too long for the head of %s", pack->n.backing,
 			pack->path);
 	if (ftruncate(pack->fd, (off_t)(at.total << pack->n.cluster_bits)) < 0 || write_l1(pack) < 0 ||

@@ -156,7 +156,8 @@ static int read_fields(struct reader *r, struct qcow2 *q, struct vmf_error *err)
 		q->refcount_order = qcow2_get32(head + 96);
 		q->header_length = qcow2_get32(head + 100);
 	} else if (q->version != 2) {
-		return r->c->host->fail(err, VMF_E_UNSUPPORTED, 0, "qemu-img convert makes an image of version 3 from it",
+		return r->c->host->fail(err, VMF_E_UNSUPPORTED, 0,
+			"qemu-img convert makes an image of version 3 from it",
 			"%s is a qcow image of version %u", r->path, q->version);
 	}
 	if (q->cluster_bits < QCOW2_MIN_BITS || q->cluster_bits > QCOW2_MAX_BITS)
@@ -186,7 +187,8 @@ int qcow2_read(const struct vmf_call *c, int fd, const char *path, struct qcow2 
 			"%s is empty: not a qcow2 image", path);
 	if (r.have < V2_LENGTH || qcow2_get32(r.first) != QCOW2_MAGIC)
 		return c->host->fail(err, VMF_E_FAILED, 0,
-			"if it is a raw image, give it the ending .raw; else convert it with qemu-img convert",
+			"if it is a raw image, give it the ending .raw; else convert it with qemu-img "
+			"convert",
 			"%s is not a qcow2 image", path);
 	if (read_fields(&r, q, err) < 0 || read_backing(&r, q, err) < 0)
 		return -1;
@@ -207,31 +209,37 @@ static int check_refcount(struct reader *r, const struct qcow2 *q, struct vmf_er
 	return 0;
 }
 
-int qcow2_check(const struct vmf_call *c, int fd, const char *path, const struct qcow2 *q, struct vmf_error *err)
+int qcow2_check(
+	const struct vmf_call *c, int fd, const char *path, const struct qcow2 *q, struct vmf_error *err)
 {
 	struct reader r = {.c = c, .path = path, .fd = fd};
 	uint64_t cluster = (uint64_t)1 << q->cluster_bits;
 	int64_t length = fq_fd_size(fd);
 
 	if (q->incompatible & ~(uint64_t)QCOW2_KNOWN)
-		return c->host->fail(err, VMF_E_UNSUPPORTED, 0, "qemu-img info names them; qemu-img convert gets rid of them",
-			"%s uses features of a newer QEMU (bits 0x%llx)", path, (unsigned long long)q->incompatible);
+		return c->host->fail(err, VMF_E_UNSUPPORTED, 0,
+			"qemu-img info names them; qemu-img convert gets rid of them",
+			"%s uses features of a newer QEMU (bits 0x%llx)", path,
+			(unsigned long long)q->incompatible);
 	if (q->crypt_method)
 		return c->host->fail(err, VMF_E_UNSUPPORTED, 0, "qemu-img convert makes a plain image of it",
 			"%s is encrypted, which vmf cannot use", path);
 	if (q->incompatible & QCOW2_DATA_FILE)
-		return c->host->fail(err, VMF_E_UNSUPPORTED, 0, "qemu-img convert -O qcow2 puts all into one file",
+		return c->host->fail(err, VMF_E_UNSUPPORTED, 0,
+			"qemu-img convert -O qcow2 puts all into one file",
 			"%s keeps its data in another file, which vmf cannot use", path);
 	if (q->incompatible & QCOW2_CORRUPT)
-		return c->host->fail(err, VMF_E_FAILED, 0, c->host->printf(c, "qemu-img check -r all %s", path),
-			"%s is marked as corrupt", path);
+		return c->host->fail(err, VMF_E_FAILED, 0,
+			c->host->printf(c, "qemu-img check -r all %s", path), "%s is marked as corrupt",
+			path);
 	if (length < 0)
 		return fq_fail_errno(c, err, errno, NULL, "cannot look at %s", path);
 	if (q->l1_offset % cluster || q->table_offset % cluster || q->l1_entries > QCOW2_MAX_L1 / 8)
 		return broken(&r, err, "its tables are not where tables can be");
 	if (q->l1_offset > (uint64_t)length || q->l1_entries * UINT64_C(8) > (uint64_t)length - q->l1_offset)
 		return broken(&r, err, "it is cut off before the end of its L1 table");
-	if (q->l1_entries * (cluster / 8) * (q->incompatible & QCOW2_EXTENDED_L2 ? cluster / 2 : cluster) < q->size)
+	if (q->l1_entries * (cluster / 8) * (q->incompatible & QCOW2_EXTENDED_L2 ? cluster / 2 : cluster) <
+		q->size)
 		return broken(&r, err, "its L1 table is too small for its size");
 	return check_refcount(&r, q, err);
 }
@@ -243,8 +251,8 @@ int qcow2_check(const struct vmf_call *c, int fd, const char *path, const struct
 #define SNAPSHOT_SIZE_END 16u /* of the extra data, with the disk's size in it */
 
 /* Reads the entry at *AT and moves on to the next one. */
-static int read_snapshot(struct reader *r, const struct qcow2 *q, uint64_t *at, struct qcow2_snapshot *snapshot,
-	struct vmf_error *err)
+static int read_snapshot(struct reader *r, const struct qcow2 *q, uint64_t *at,
+	struct qcow2_snapshot *snapshot, struct vmf_error *err)
 {
 	unsigned char entry[ENTRY_LENGTH], extra[SNAPSHOT_SIZE_END];
 	uint32_t extra_length, id_length, name_length;

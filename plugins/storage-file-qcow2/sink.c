@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* New volumes, raw or qcow2, filled in ascending order; here the options format and preallocation take effect. */
+/* New volumes, raw or qcow2, filled in ascending order; here the options format and preallocation take
+ * effect. */
 #include "qcow2.h"
 
 #include <errno.h>
@@ -15,7 +16,8 @@ enum fq_format fq_opt_format(const struct vmf_call *c)
 	return fq_opt_is(c, "format", "raw") ? FQ_RAW : FQ_QCOW2;
 }
 
-int fq_sink_open(struct fq_store *s, const char *name, uint64_t size, struct fq_sink *sink, struct vmf_error *err)
+int fq_sink_open(
+	struct fq_store *s, const char *name, uint64_t size, struct fq_sink *sink, struct vmf_error *err)
 {
 	const struct vmf_host *h = s->h;
 	struct qcow2_new n = {.size = (size + 511) & ~(uint64_t)511};
@@ -30,7 +32,8 @@ int fq_sink_open(struct fq_store *s, const char *name, uint64_t size, struct fq_
 		if (qcow2_pack_begin(sink->pack, s->c, sink->temp.fd, sink->path, &n, err) == 0)
 			return 0;
 	} else if (ftruncate(sink->temp.fd, (off_t)n.size) < 0) {
-		fq_fail_errno(s->c, err, errno, NULL, "cannot make %s %" PRIu64 " bytes large", sink->path, n.size);
+		fq_fail_errno(
+			s->c, err, errno, NULL, "cannot make %s %" PRIu64 " bytes large", sink->path, n.size);
 	} else {
 		return 0;
 	}
@@ -38,7 +41,8 @@ int fq_sink_open(struct fq_store *s, const char *name, uint64_t size, struct fq_
 	return -1;
 }
 
-int fq_sink_place(struct fq_sink *sink, uint64_t offset, uint64_t *length, uint64_t *at, struct vmf_error *err)
+int fq_sink_place(
+	struct fq_sink *sink, uint64_t offset, uint64_t *length, uint64_t *at, struct vmf_error *err)
 {
 	if (sink->pack)
 		return qcow2_pack_place(sink->pack, offset, length, at, err);
@@ -77,7 +81,8 @@ int fq_sink_zero(struct fq_sink *sink, uint64_t offset, uint64_t length, struct 
 	while (length) { /* a place of its own, though there is nothing to put there */
 		uint64_t part = length, at;
 
-		if (fq_sink_place(sink, offset, &part, &at, err) < 0 || (full && write_zeroes(sink, at, part, err) < 0))
+		if (fq_sink_place(sink, offset, &part, &at, err) < 0 ||
+			(full && write_zeroes(sink, at, part, err) < 0))
 			return -1;
 		offset += part;
 		length -= part;

@@ -16,7 +16,8 @@
 int fq_raw_has_none(struct fq_store *s, const char *path, struct vmf_error *err)
 {
 	return s->h->fail(err, VMF_E_UNSUPPORTED, 0,
-		"make a full copy of it instead (clone --copy), or a qcow2 volume of it (qemu-img convert -O qcow2)",
+		"make a full copy of it instead (clone --copy), or a qcow2 volume of it (qemu-img convert -O "
+		"qcow2)",
 		"%s is raw and cannot have snapshots", path);
 }
 
@@ -59,17 +60,20 @@ int fq_no_snapshot(struct fq_store *s, int fd, const char *path, const struct qc
 	if (qcow2_read_snapshots(s->c, fd, path, q, &list, err) < 0)
 		return -1;
 	names = names_of(s, list, q->n_snapshots);
-	return s->h->fail(err, VMF_E_NOT_FOUND, 0, names ? s->h->printf(s->c, "there is %s", names) : "it has none at all",
+	return s->h->fail(err, VMF_E_NOT_FOUND, 0,
+		names ? s->h->printf(s->c, "there is %s", names) : "it has none at all",
 		"%s has no snapshot \"%s\"", path, name);
 }
 
 static int check_name(const struct vmf_call *c, const char *name, struct vmf_error *err)
 {
 	if (!name || !*name || strlen(name) > NAME_LENGTH)
-		return c->host->fail(err, VMF_E_USAGE, 0, NULL, "a snapshot's name has 1 to %d bytes", NAME_LENGTH);
+		return c->host->fail(
+			err, VMF_E_USAGE, 0, NULL, "a snapshot's name has 1 to %d bytes", NAME_LENGTH);
 	for (const unsigned char *at = (const unsigned char *)name; *at; at++)
 		if (*at < ' ' || *at == 0x7f)
-			return c->host->fail(err, VMF_E_USAGE, 0, NULL, "a snapshot's name holds a control character");
+			return c->host->fail(
+				err, VMF_E_USAGE, 0, NULL, "a snapshot's name holds a control character");
 	return 0;
 }
 
@@ -107,8 +111,8 @@ static int look(struct subject *on, const char *snapshot, struct vmf_error *err)
 	return rc < 0 ? -1 : 0;
 }
 
-/* Finds the volume and, unless NULL, whether it has that snapshot: 1, 0 if there is no such volume. To be let go
- * of unless that is -1. */
+/* Finds the volume and, unless NULL, whether it has that snapshot: 1, 0 if there is no such volume. To be let
+ * go of unless that is -1. */
 static int find(const struct vmf_call *c, const char *name, const char *snapshot, struct subject *on,
 	struct vmf_error *err)
 {
@@ -142,11 +146,13 @@ static int take(const struct vmf_call *c, const char *name, const char *snapshot
 /* qemu-img snapshot FLAG WHICH; it opens what the image stands on, so that is looked at first. */
 static int by_qemu_img(struct subject *on, const char *flag, const char *which, struct vmf_error *err)
 {
-	const char *const argv[] = {"qemu-img", "snapshot", "-q", flag, which, fq_qemu_img_name(&on->s, &on->v), NULL};
+	const char *const argv[] = {
+		"qemu-img", "snapshot", "-q", flag, which, fq_qemu_img_name(&on->s, &on->v), NULL};
 	struct fq_layer layers[FQ_MAX_LAYERS];
 	size_t count;
 
-	if (fq_chain(&on->s, &on->v, layers, &count, err) < 0 || fq_must_be_free(&on->s, &on->v, true, err) < 0)
+	if (fq_chain(&on->s, &on->v, layers, &count, err) < 0 ||
+		fq_must_be_free(&on->s, &on->v, true, err) < 0)
 		return -1;
 	return on->s.c->dry_run ? 0 : fq_qemu_img_change(&on->s, &on->v, argv, err);
 }
@@ -154,8 +160,8 @@ static int by_qemu_img(struct subject *on, const char *flag, const char *which, 
 static int by_qemu(struct subject *on, const char *command, const char *snapshot, struct vmf_error *err)
 {
 	const struct vmf_call *c = on->s.c;
-	const char *arguments = c->host->printf(c, "{\"device\": %s, \"name\": %s}", fq_json_string(c, c->slot),
-		fq_json_string(c, snapshot));
+	const char *arguments = c->host->printf(
+		c, "{\"device\": %s, \"name\": %s}", fq_json_string(c, c->slot), fq_json_string(c, snapshot));
 
 	return c->dry_run ? 0 : c->host->qmp(c, command, arguments, -1, NULL, NULL, err);
 }
@@ -173,13 +179,14 @@ int fq_snapshot(const struct vmf_call *c, const char *name, const char *snapshot
 		c->host->fail(err, VMF_E_EXISTS, 0, "choose another name, or remove that one first",
 			"%s has a snapshot \"%s\" already", on.v.path, snapshot);
 	else if (fq_must_be_ours(&on.s, &on.v, "given a snapshot", err) == 0)
-		rc = fq_is_live(&on.s, &on.v) ? by_qemu(&on, "blockdev-snapshot-internal-sync", snapshot, err) :
-						by_qemu_img(&on, "-c", snapshot, err);
+		rc = fq_is_live(&on.s, &on.v) ? by_qemu(&on, "blockdev-snapshot-internal-sync", snapshot, err)
+					      : by_qemu_img(&on, "-c", snapshot, err);
 	let_go(&on);
 	return rc;
 }
 
-int fq_snapshots(const struct vmf_call *c, const char *name, struct vmf_snapshot_list *list, struct vmf_error *err)
+int fq_snapshots(
+	const struct vmf_call *c, const char *name, struct vmf_snapshot_list *list, struct vmf_error *err)
 {
 	struct qcow2_snapshot *found;
 	struct subject on;
@@ -196,14 +203,17 @@ int fq_snapshots(const struct vmf_call *c, const char *name, struct vmf_snapshot
 		list->count = on.q.n_snapshots;
 		list->items = c->host->alloc(c, list->count * sizeof(*list->items));
 		for (size_t i = 0; i < list->count; i++)
-			list->items[i] = (struct vmf_snapshot){.size = sizeof(list->items[i]), .name = found[i].name,
-				.created = found[i].created, .is_ours = is_ours};
+			list->items[i] = (struct vmf_snapshot){.size = sizeof(list->items[i]),
+				.name = found[i].name,
+				.created = found[i].created,
+				.is_ours = is_ours};
 	}
 	let_go(&on);
 	return rc;
 }
 
-int fq_rollback(const struct vmf_call *c, const char *name, const char *snapshot, uint32_t flags, struct vmf_error *err)
+int fq_rollback(const struct vmf_call *c, const char *name, const char *snapshot, uint32_t flags,
+	struct vmf_error *err)
 {
 	struct subject on;
 	int rc = -1;
@@ -214,15 +224,17 @@ int fq_rollback(const struct vmf_call *c, const char *name, const char *snapshot
 	if (!on.is_there)
 		fq_no_snapshot(&on.s, on.fd, on.v.path, &on.q, snapshot, err);
 	else if (fq_use_of(on.fd) == FQ_WRITTEN)
-		c->host->fail(err, VMF_E_STATE, 0, "`stop` the VM first", "%s is in use and cannot be rolled back", on.v.path);
+		c->host->fail(err, VMF_E_STATE, 0, "`stop` the VM first",
+			"%s is in use and cannot be rolled back", on.v.path);
 	else if (fq_must_be_ours(&on.s, &on.v, "rolled back", err) == 0 &&
-		fq_must_be_bare(&on.s, &on.v, "rolled back", err) == 0)
+		 fq_must_be_bare(&on.s, &on.v, "rolled back", err) == 0)
 		rc = by_qemu_img(&on, "-a", on.found.id, err);
 	let_go(&on);
 	return rc;
 }
 
-int fq_snapshot_remove(const struct vmf_call *c, const char *name, const char *snapshot, struct vmf_error *err)
+int fq_snapshot_remove(
+	const struct vmf_call *c, const char *name, const char *snapshot, struct vmf_error *err)
 {
 	struct subject on;
 	int rc = find(c, name, snapshot, &on, err);
@@ -234,8 +246,9 @@ int fq_snapshot_remove(const struct vmf_call *c, const char *name, const char *s
 	else if (fq_must_be_ours(&on.s, &on.v, "changed", err) < 0)
 		rc = -1;
 	else
-		rc = fq_is_live(&on.s, &on.v) ? by_qemu(&on, "blockdev-snapshot-delete-internal-sync", snapshot, err) :
-						by_qemu_img(&on, "-d", snapshot, err);
+		rc = fq_is_live(&on.s, &on.v)
+			     ? by_qemu(&on, "blockdev-snapshot-delete-internal-sync", snapshot, err)
+			     : by_qemu_img(&on, "-d", snapshot, err);
 	let_go(&on);
 	return rc;
 }

@@ -48,7 +48,8 @@ static int make_folder(const struct vmf_call *c, const char *dir, struct vmf_err
 		}
 	if (mkdir(dir, 0711) < 0 && errno != EEXIST)
 		return fq_fail_errno(c, err, errno,
-			errno == ENOENT ? h->printf(c, "mkdir -p %s, or mount what belongs there", dir) : NULL,
+			errno == ENOENT ? h->printf(c, "mkdir -p %s, or mount what belongs there", dir)
+					: NULL,
 			"cannot create the folder %s (%s)", dir, h->opt_origin(c, "dir"));
 	return 0;
 }
@@ -58,7 +59,8 @@ int fq_store_open(const struct vmf_call *c, struct fq_store *s, bool make, struc
 	const struct vmf_host *h = c->host;
 	const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
 
-	*s = (struct fq_store){.c = c, .h = h, .dir = h->opt_string(c, "dir"), .fd = -1, .mark_fd = -1, .lock_fd = -1};
+	*s = (struct fq_store){
+		.c = c, .h = h, .dir = h->opt_string(c, "dir"), .fd = -1, .mark_fd = -1, .lock_fd = -1};
 	if (!s->dir || !*s->dir)
 		return h->fail(err, VMF_E_CONFIG, 0, "set dir = to the folder that holds the images",
 			"storage \"%s\" has no dir", c->instance ? c->instance : "?");
@@ -71,8 +73,8 @@ int fq_store_open(const struct vmf_call *c, struct fq_store *s, bool make, struc
 		s->fd = open(s->dir, flags);
 	}
 	if (s->fd < 0)
-		return fq_fail_errno(
-			c, err, errno, NULL, "cannot open the folder %s (%s)", s->dir, h->opt_origin(c, "dir"));
+		return fq_fail_errno(c, err, errno, NULL, "cannot open the folder %s (%s)", s->dir,
+			h->opt_origin(c, "dir"));
 	return 0;
 }
 
@@ -138,10 +140,11 @@ int fq_name_check(const struct vmf_call *c, const char *name, struct vmf_error *
 			"\"%s\" is not a volume's name", name ? name : "");
 	for (const unsigned char *at = (const unsigned char *)name; *at; at++)
 		if (*at < ' ' || *at == 0x7f)
-			return c->host->fail(err, VMF_E_USAGE, 0, NULL, "a volume's name holds a control character");
+			return c->host->fail(
+				err, VMF_E_USAGE, 0, NULL, "a volume's name holds a control character");
 	if (strlen(name) > FQ_NAME_LENGTH)
-		return c->host->fail(err, VMF_E_USAGE, 0, NULL, "the volume's name \"%.20s...\" is longer than %d bytes",
-			name, FQ_NAME_LENGTH);
+		return c->host->fail(err, VMF_E_USAGE, 0, NULL,
+			"the volume's name \"%.20s...\" is longer than %d bytes", name, FQ_NAME_LENGTH);
 	return 0;
 }
 
@@ -164,7 +167,8 @@ int fq_find(struct fq_store *s, const char *name, struct fq_volume *v, struct vm
 	if (look(s, name, FQ_QCOW2, v)) {
 		if (look(s, name, FQ_RAW, &other))
 			return s->h->fail(err, VMF_E_STATE, 0, "rename one of them",
-				"there are both %s/%s and %s/%s: which is meant", s->dir, v->file, s->dir, other.file);
+				"there are both %s/%s and %s/%s: which is meant", s->dir, v->file, s->dir,
+				other.file);
 	} else if (!look(s, name, FQ_RAW, v)) {
 		if (errno == ENOENT)
 			return 0;
@@ -180,13 +184,14 @@ int fq_find_or_fail(struct fq_store *s, const char *name, struct fq_volume *v, s
 	int rc = fq_find(s, name, v, err);
 
 	if (rc == 0)
-		return s->h->fail(err, VMF_E_NOT_FOUND, 0, NULL, "there is no volume \"%s\" in %s", name, s->dir);
+		return s->h->fail(
+			err, VMF_E_NOT_FOUND, 0, NULL, "there is no volume \"%s\" in %s", name, s->dir);
 	return rc < 0 ? -1 : 0;
 }
 
 int fq_find_none(struct fq_store *s, const char *name, struct vmf_error *err)
 {
-	struct fq_volume v;
+	struct fq_volume v = {.file = ""};
 
 	if (fq_name_check(s->c, name, err) < 0)
 		return -1;

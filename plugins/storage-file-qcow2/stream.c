@@ -42,8 +42,9 @@ static int put(struct out *o, const char *data, size_t length, struct vmf_error 
 		if (n < 0 && (errno == EINTR || errno == EAGAIN))
 			continue;
 		if (n < 0)
-			return fq_fail_errno(o->s->c, err, errno, errno == EPIPE ? "the other end has stopped reading" : NULL,
-				"cannot send %s", o->path);
+			return fq_fail_errno(o->s->c, err, errno,
+				errno == EPIPE ? "the other end has stopped reading" : NULL, "cannot send %s",
+				o->path);
 		data += n;
 		length -= (size_t)n;
 		o->end += n;
@@ -60,7 +61,8 @@ static int put_zeroes(struct out *o, uint64_t length, struct vmf_error *err)
 	while (length) {
 		size_t part = length < FQ_BUFFER ? (size_t)length : FQ_BUFFER;
 
-		if (put(o, o->zeroes, part, err) < 0 || fq_progress_add(o->s, &o->progress, part, o->path, err) < 0)
+		if (put(o, o->zeroes, part, err) < 0 ||
+			fq_progress_add(o->s, &o->progress, part, o->path, err) < 0)
 			return -1;
 		length -= part;
 	}
@@ -107,7 +109,8 @@ static int send_content(struct fq_content *content, struct out *o, struct vmf_er
 }
 
 /* What only qemu-img can read goes by way of a raw file without a name. */
-static int send_converted(struct fq_content *content, const struct fq_volume *v, struct out *o, struct vmf_error *err)
+static int send_converted(
+	struct fq_content *content, const struct fq_volume *v, struct out *o, struct vmf_error *err)
 {
 	struct fq_store *s = content->s;
 	struct fq_content raw;
@@ -127,7 +130,10 @@ static int send_converted(struct fq_content *content, const struct fq_volume *v,
 
 static int send_found(struct fq_store *s, const struct fq_volume *v, int fd, struct vmf_error *err)
 {
-	struct out o = {.s = s, .fd = fd, .path = v->path, .progress.what = s->h->printf(s->c, "sending %s", v->name)};
+	struct out o = {.s = s,
+		.fd = fd,
+		.path = v->path,
+		.progress.what = s->h->printf(s->c, "sending %s", v->name)};
 	void *zeroes = mmap(NULL, FQ_BUFFER, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	struct fq_content content;
 	struct stat st;
@@ -135,9 +141,10 @@ static int send_found(struct fq_store *s, const struct fq_volume *v, int fd, str
 	int rc = -1;
 
 	o.end = lseek(fd, 0, SEEK_CUR);
-	/* only behind a file's end is what is left out a hole; an fd that appends puts its bytes there itself */
+	/* only behind a file's end is what is left out a hole; an fd that appends puts its bytes there itself
+	 */
 	o.is_file = o.end >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && o.end == st.st_size &&
-		!(fcntl(fd, F_GETFL) & O_APPEND);
+		    !(fcntl(fd, F_GETFL) & O_APPEND);
 	if (zeroes == MAP_FAILED)
 		return fq_fail_errno(s->c, err, errno, NULL, "cannot send %s", v->path);
 	o.zeroes = zeroes;
@@ -145,7 +152,8 @@ static int send_found(struct fq_store *s, const struct fq_volume *v, int fd, str
 	if (o.buffer && fq_content_open(s, v, NULL, &content, err) == 0) {
 		rc = fq_content_measure(&content, &bytes, err);
 		if (rc == 0 && !s->c->dry_run)
-			rc = content.is_plain ? send_content(&content, &o, err) : send_converted(&content, v, &o, err);
+			rc = content.is_plain ? send_content(&content, &o, err)
+					      : send_converted(&content, v, &o, err);
 		fq_content_close(&content);
 	}
 	fq_buffer_free(o.buffer);
@@ -189,7 +197,8 @@ static int fill(int fd, char *buffer, size_t length, size_t *have)
 }
 
 /* A stretch that is all data or all zeroes. */
-static int store(struct fq_sink *sink, uint64_t offset, const char *data, size_t length, bool zero, struct vmf_error *err)
+static int store(struct fq_sink *sink, uint64_t offset, const char *data, size_t length, bool zero,
+	struct vmf_error *err)
 {
 	if (zero)
 		return fq_sink_zero(sink, offset, length, err);
@@ -205,7 +214,8 @@ static int store(struct fq_sink *sink, uint64_t offset, const char *data, size_t
 	return 0;
 }
 
-static int store_buffer(struct fq_sink *sink, uint64_t offset, const char *data, size_t length, struct vmf_error *err)
+static int store_buffer(
+	struct fq_sink *sink, uint64_t offset, const char *data, size_t length, struct vmf_error *err)
 {
 	size_t from = 0, to;
 
@@ -229,10 +239,12 @@ static int receive_all(struct fq_sink *sink, uint64_t size, int fd, char *buffer
 	struct fq_progress progress = {.what = s->h->printf(s->c, "receiving %s", sink->name), .total = size};
 
 	while (progress.done < size) {
-		size_t part = size - progress.done < FQ_BUFFER ? (size_t)(size - progress.done) : FQ_BUFFER, have;
+		size_t part = size - progress.done < FQ_BUFFER ? (size_t)(size - progress.done) : FQ_BUFFER,
+		       have;
 
 		if (fill(fd, buffer, part, &have) < 0)
-			return fq_fail_errno(s->c, err, errno, NULL, "cannot read what is to become %s", sink->path);
+			return fq_fail_errno(
+				s->c, err, errno, NULL, "cannot read what is to become %s", sink->path);
 		if (have < part)
 			return s->h->fail(err, VMF_E_FAILED, 0, "the sender has failed, or the connection",
 				"the stream for %s ended after %" PRIu64 " of %" PRIu64 " bytes", sink->path,
@@ -252,7 +264,8 @@ int fq_receive(const struct vmf_call *c, const char *name, uint64_t size_bytes, 
 	int rc = -1;
 
 	if (size_bytes == 0 || size_bytes > FQ_MAX_SIZE)
-		return c->host->fail(err, VMF_E_USAGE, 0, NULL, "a volume of %" PRIu64 " bytes cannot be made", size_bytes);
+		return c->host->fail(err, VMF_E_USAGE, 0, NULL,
+			"a volume of %" PRIu64 " bytes cannot be made", size_bytes);
 	if (fq_opt_check(c, err) < 0 || fq_store_open(c, &s, !c->dry_run, err) < 0)
 		return -1;
 	if (fq_find_none(&s, name, err) == 0) {

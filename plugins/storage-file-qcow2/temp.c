@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Volumes in the making have no name (O_TMPFILE) or, where the filesystem cannot do that, a temporary one,
- * and get theirs by link(2), which never replaces anything. A file without a name goes when we go. A temporary
- * name is held by flock(2): what nobody holds was left by a process that died, and goes when somebody meets
- * it. (A pid would be another host's on a shared filesystem.)
+ * and get theirs by link(2), which never replaces anything. A file without a name goes when we go. A
+ * temporary name is held by flock(2): what nobody holds was left by a process that died, and goes when
+ * somebody meets it. (A pid would be another host's on a shared filesystem.)
  */
 #include "store.h"
 
@@ -18,7 +18,8 @@ static int new_named(struct fq_store *s, const char *name, struct fq_temp *t, st
 {
 	struct stat st;
 
-	snprintf(t->file, sizeof(t->file), FQ_TEMP_PREFIX "%.*s.%d" FQ_TEMP_SUFFIX, FQ_NAME_LENGTH, name, (int)getpid());
+	snprintf(t->file, sizeof(t->file), FQ_TEMP_PREFIX "%.*s.%d" FQ_TEMP_SUFFIX, FQ_NAME_LENGTH, name,
+		(int)getpid());
 	t->path = s->h->printf(s->c, "%s/%s", s->dir, t->file);
 	for (int tries = 0; tries < 100; tries++) {
 		fq_temp_clean(s, t->file);
@@ -99,7 +100,8 @@ void fq_temp_clean(struct fq_store *s, const char *file)
 	if (fd < 0)
 		return;
 	if (flock(fd, LOCK_EX | LOCK_NB) == 0 && unlinkat(s->fd, file, 0) == 0)
-		s->h->log(s->c, VMF_LOG_INFO, "removed %s/%s, which an interrupted run left behind", s->dir, file);
+		s->h->log(s->c, VMF_LOG_INFO, "removed %s/%s, which an interrupted run left behind", s->dir,
+			file);
 	close(fd);
 }
 

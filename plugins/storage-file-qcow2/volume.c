@@ -24,7 +24,8 @@ int fq_create(const struct vmf_call *c, const char *name, uint64_t size_bytes, s
 	int rc = -1;
 
 	if (size_bytes == 0 || size_bytes > FQ_MAX_SIZE)
-		return c->host->fail(err, VMF_E_USAGE, 0, NULL, "a volume of %" PRIu64 " bytes cannot be made", size_bytes);
+		return c->host->fail(err, VMF_E_USAGE, 0, NULL,
+			"a volume of %" PRIu64 " bytes cannot be made", size_bytes);
 	if (fq_opt_check(c, err) < 0 || fq_store_open(c, &s, !c->dry_run, err) < 0)
 		return -1;
 	if (fq_find_none(&s, name, err) == 0 &&
@@ -32,7 +33,8 @@ int fq_create(const struct vmf_call *c, const char *name, uint64_t size_bytes, s
 		if (c->dry_run)
 			rc = 0;
 		else if (fq_sink_open(&s, name, size_bytes, &sink, err) == 0) {
-			if (fq_sink_zero(&sink, 0, sink.size, err) == 0 && fq_sink_end(&sink, false, err) == 0)
+			if (fq_sink_zero(&sink, 0, sink.size, err) == 0 &&
+				fq_sink_end(&sink, false, err) == 0)
 				rc = fq_sink_publish(&sink, err);
 			else
 				fq_sink_drop(&sink);
@@ -102,7 +104,8 @@ static int move_file(struct fq_store *s, const char *from, const char *to)
 	return linkat(s->fd, from, s->fd, to, 0) < 0 ? -1 : unlinkat(s->fd, from, 0);
 }
 
-static int rename_found(struct fq_store *s, const struct fq_volume *v, const char *new_name, struct vmf_error *err)
+static int rename_found(
+	struct fq_store *s, const struct fq_volume *v, const char *new_name, struct vmf_error *err)
 {
 	char file[NAME_MAX + 1];
 	const char *uuid;
@@ -127,7 +130,8 @@ static int rename_found(struct fq_store *s, const struct fq_volume *v, const cha
 		int errnum = errno;
 
 		fq_mark_remove(s, file);
-		return fq_fail_errno(s->c, err, errnum, NULL, "cannot rename %s to %s/%s", v->path, s->dir, file);
+		return fq_fail_errno(
+			s->c, err, errnum, NULL, "cannot rename %s to %s/%s", v->path, s->dir, file);
 	}
 	return remove_marks(s, v->name);
 }
@@ -156,7 +160,8 @@ int fq_rename(const struct vmf_call *c, const char *name, const char *new_name, 
 	if (rc > 0)
 		rc = rename_found(&s, &v, new_name, err);
 	else if (rc == 0 && !is_renamed(&s, new_name))
-		rc = c->host->fail(err, VMF_E_NOT_FOUND, 0, NULL, "there is no volume \"%s\" in %s", name, s.dir);
+		rc = c->host->fail(
+			err, VMF_E_NOT_FOUND, 0, NULL, "there is no volume \"%s\" in %s", name, s.dir);
 	fq_store_close(&s);
 	return rc;
 }
@@ -172,21 +177,22 @@ static int grow_live(struct fq_store *s, uint64_t size, struct vmf_error *err)
 }
 
 /* What is there stays as it is: only the new end is allocated. */
-static int grow_raw(struct fq_store *s, const struct fq_volume *v, uint64_t now, uint64_t size, struct vmf_error *err)
+static int grow_raw(
+	struct fq_store *s, const struct fq_volume *v, uint64_t now, uint64_t size, struct vmf_error *err)
 {
 	int fd = fq_open(s, v, O_RDWR, err), rc = 0;
 
 	if (fd < 0)
 		return -1;
-	if (S_ISBLK(v->st.st_mode) || fq_fd_size(fd) != (int64_t)now)
-		rc = s->h->fail(err, VMF_E_UNSUPPORTED, 0, NULL, "%s is not a file that can grow", v->path);
-	else if (takes_all(s->c) ? fallocate(fd, 0, (off_t)now, (off_t)(size - now)) < 0 : ftruncate(fd, (off_t)size) < 0) {
+	if (takes_all(s->c) ? fallocate(fd, 0, (off_t)now, (off_t)(size - now)) < 0
+			    : ftruncate(fd, (off_t)size) < 0) {
 		int errnum = errno;
 
 		/* a part may have been allocated before there was no more */
 		if (ftruncate(fd, (off_t)now) < 0)
 			s->h->log(s->c, VMF_LOG_WARN, "%s has grown, but not as far as it should", v->path);
-		rc = fq_fail_errno(s->c, err, errnum, NULL, "cannot make %s %" PRIu64 " bytes large", v->path, size);
+		rc = fq_fail_errno(
+			s->c, err, errnum, NULL, "cannot make %s %" PRIu64 " bytes large", v->path, size);
 	}
 	close(fd);
 	return rc;
@@ -210,7 +216,8 @@ static int grow_found(struct fq_store *s, const struct fq_volume *v, uint64_t si
 	if (fq_must_be_ours(s, v, "resized", err) < 0 || fq_virtual_size(s, v, &now, err) < 0)
 		return -1;
 	if (size < now)
-		return s->h->fail(err, VMF_E_UNSUPPORTED, 0, "make a smaller disk and copy the files over in the guest",
+		return s->h->fail(err, VMF_E_UNSUPPORTED, 0,
+			"make a smaller disk and copy the files over in the guest",
 			"%s has %" PRIu64 " bytes and cannot shrink to %" PRIu64, v->path, now, size);
 	if (size == now || s->c->dry_run)
 		return 0;
@@ -225,7 +232,8 @@ int fq_grow(const struct vmf_call *c, const char *name, uint64_t size_bytes, str
 	int rc = -1;
 
 	if (size_bytes == 0 || size_bytes > FQ_MAX_SIZE)
-		return c->host->fail(err, VMF_E_USAGE, 0, NULL, "a volume cannot have %" PRIu64 " bytes", size_bytes);
+		return c->host->fail(
+			err, VMF_E_USAGE, 0, NULL, "a volume cannot have %" PRIu64 " bytes", size_bytes);
 	if (fq_store_open(c, &s, false, err) < 0)
 		return -1;
 	if (fq_find_or_fail(&s, name, &v, err) == 0)

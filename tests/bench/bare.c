@@ -7,21 +7,22 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #define WORDS_MAX 256
 #define FILE_MAX_BYTES 65536
-#define WAIT_NS 100000 /* between two looks for the socket */
-#define TRIES_MAX 300000
+#define WAIT_NS 50000	/* between bind(2), which is seen, and listen(2), which is not */
+#define READY_MS 120000 /* many at once may take their time */
 
 static void die(const char *what)
 {
@@ -80,28 +81,39 @@ static char **read_words(const char *path)
 	return words;
 }
 
+/* Waits without a busy loop, which would take from QEMU what it needs to start. */
+static int connect_when_there(const char *path, int folder_watch)
+{
+	const struct timespec nap = {0, WAIT_NS};
+	struct pollfd p = {folder_watch, POLLIN, 0};
+	char events[4096];
+	int fd;
+
+	while ((fd = connect_once(path)) < 0) {
+		if (access(path, F_OK) == 0)
+			nanosleep(&nap, NULL);
+		else if (poll(&p, 1, READY_MS) != 1 || read(folder_watch, events, sizeof(events)) < 0)
+			die(path);
+	}
+	return fd;
+}
+
 static int start(const char *socket_path, const char *file)
 {
-	const struct timespec wait = {0, WAIT_NS};
+	char folder[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	char **words = read_words(file);
-	pid_t pid;
-	int fd = -1;
+	int watch = inotify_init1(IN_CLOEXEC), fd;
 
 	unlink(socket_path);
-	pid = vfork();
-	if (pid == 0) {
+	snprintf(folder, sizeof(folder), "%s", socket_path);
+	if (watch < 0 || inotify_add_watch(watch, dirname(folder), IN_CREATE) < 0)
+		die(socket_path);
+	if (vfork() == 0) {
+		setsid(); /* as vmf does: the scheduler may share the machine by sessions */
 		execvp(words[0], words);
 		_exit(127);
 	}
-	for (int i = 0; fd < 0 && i < TRIES_MAX; i++) {
-		fd = connect_once(socket_path);
-		if (fd < 0 && waitpid(pid, NULL, WNOHANG) == pid)
-			die("QEMU ended");
-		if (fd < 0)
-			nanosleep(&wait, NULL);
-	}
-	if (fd < 0)
-		die(socket_path);
+	fd = connect_when_there(socket_path, watch);
 	say(fd, "{\"execute\": \"qmp_capabilities\"}\n{\"execute\": \"query-status\"}\n");
 	read_until(fd, "\"status\": \"running\"");
 	return 0;

@@ -29,7 +29,7 @@ need()
 # create VM [OPTION]...
 create()
 {
-	"$VMF" "$@" || exit 1
+	"$VMF" "$@" >/dev/null || exit 1
 }
 
 # define COUNT [HOME]: so many definitions vm1, vm2, ..., as `create` writes them, without disks
@@ -53,7 +53,7 @@ bare_command()
 
 	command=$("$VMF" "$1" info --command) || exit 1
 	eval "words=($command)"
-	mkdir -p "$bare/$1"
+	mkdir -p "$bare/$1/q"
 	printf '%s\n' "${words[@]}" |
 		sed "s|$VMF_HOME/run/$1/|$bare/$1/|g; s|$VMF_HOME/lib/log/|$bare/$1/|g" >"$bare/$1.args"
 }

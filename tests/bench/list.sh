@@ -15,11 +15,11 @@ pairs -l "list, 2000 against 1000" -x 2000 -y 1000 -r 2.1 -m 16 -a "$VMF -C $scr
 define 1000 "$scratch/r"
 echo "qemu = \"$bench/fake-qemu\"" >>"$scratch/r/etc/vmf.conf"
 for i in {1..20}; do
-	"$VMF" -C "$scratch/r" "vm$i" start || exit 1
+	"$VMF" -C "$scratch/r" "vm$i" start >/dev/null || exit 1
 done
 pairs -l "list, 20 of 1000 running" -x some -y none -d 3 -m 16 -a "$VMF -C $scratch/r list" -b "$VMF list"
 for i in {1..20}; do
-	"$VMF" -C "$scratch/r" "vm$i" stop
+	"$VMF" -C "$scratch/r" "vm$i" stop >/dev/null
 done
 
 libvirt_start

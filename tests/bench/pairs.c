@@ -3,8 +3,9 @@
  * Runs two commands by turns and prints the medians of their times as a ratio. Beside it stands A/A: the same
  * command against itself in the same rounds, which says how much of a ratio is noise.
  *
- * The time of a command is the wall clock's around spawn, exec and wait4. What must be so before and what has
- * to be cleared away afterwards are shell commands that are not measured. A peak is the ru_maxrss of wait4,
+ * The time of a command is the wall clock's around spawn, exec and wait4; the processor's time of A stands
+ * behind it, as that hardly changes when others use the machine, too. What must be so before and what has to
+ * be cleared away afterwards are shell commands that are not measured. A peak is the ru_maxrss of wait4,
  * which begins with what this program itself holds: so it is kept small, and uses posix_spawn.
  *
  * Orphans become our children (PR_SET_CHILD_SUBREAPER): what A leaves running is seen, by its name.
@@ -38,7 +39,7 @@ struct side {
 
 struct series {
 	const struct side *side;
-	double ms[PAIRS_MAX];
+	double ms[PAIRS_MAX], cpu_ms[PAIRS_MAX];
 	long peak_kib;
 };
 
@@ -101,7 +102,7 @@ static pid_t spawn(char *const argv[], const posix_spawn_file_actions_t *actions
 }
 
 /* A shell command that is not measured. */
-static void run_shell(const char *command)
+static void run_shell(const char *command, const posix_spawn_file_actions_t *actions)
 {
 	char shell[] = "sh", flag[] = "-c";
 	char *const argv[] = {shell, flag, (char *)command, NULL};
@@ -109,11 +110,18 @@ static void run_shell(const char *command)
 
 	if (!command)
 		return;
-	if (waitpid(spawn(argv, NULL), &status, 0) < 0 || status != 0)
+	if (waitpid(spawn(argv, actions), &status, 0) < 0 || status != 0)
 		die("failed", command);
 }
 
-static void run_batch(struct series *s, int jobs, posix_spawn_file_actions_t *actions, double *ms)
+static double cpu_ms_of(const struct rusage *usage)
+{
+	return (double)(usage->ru_utime.tv_sec + usage->ru_stime.tv_sec) * 1e3 +
+	       (double)(usage->ru_utime.tv_usec + usage->ru_stime.tv_usec) / 1e3;
+}
+
+static void run_batch(
+	struct series *s, int jobs, posix_spawn_file_actions_t *actions, double *ms, double *cpu_ms)
 {
 	static char words[JOBS_MAX][WORDS_MAX][WORD_MAX];
 	static char *argv[JOBS_MAX][WORDS_MAX + 1];
@@ -123,6 +131,7 @@ static void run_batch(struct series *s, int jobs, posix_spawn_file_actions_t *ac
 
 	for (int i = 0; i < jobs; i++)
 		split(s->side->command, i, words[i], argv[i]);
+	*cpu_ms = 0;
 	begin = now_ms();
 	for (int i = 0; i < jobs; i++)
 		pids[i] = spawn(argv[i], actions);
@@ -132,7 +141,8 @@ static void run_batch(struct series *s, int jobs, posix_spawn_file_actions_t *ac
 
 		if (wait4(pids[i], &status, 0, &usage) < 0 || status != 0)
 			failed = true;
-		else if (usage.ru_maxrss > s->peak_kib)
+		*cpu_ms += cpu_ms_of(&usage);
+		if (usage.ru_maxrss > s->peak_kib)
 			s->peak_kib = usage.ru_maxrss;
 	}
 	*ms = now_ms() - begin;
@@ -167,13 +177,14 @@ static void check_left(const char *left)
 		closedir(proc);
 }
 
-static void measure(struct series *s, bool checks, posix_spawn_file_actions_t *actions, double *ms)
+static void measure(
+	struct series *s, bool checks, posix_spawn_file_actions_t *actions, double *ms, double *cpu_ms)
 {
-	run_shell(s->side->before);
-	run_batch(s, want.jobs, actions, ms);
+	run_shell(s->side->before, actions);
+	run_batch(s, want.jobs, actions, ms, cpu_ms);
 	if (checks)
 		check_left(want.left);
-	run_shell(s->side->after);
+	run_shell(s->side->after, actions);
 	while (waitpid(-1, NULL, WNOHANG) > 0)
 		;
 }
@@ -185,12 +196,12 @@ static int by_value(const void *a, const void *b)
 	return *x < *y ? -1 : *x > *y;
 }
 
-static double median(struct series *s)
+static double median(double *values)
 {
 	size_t n = (size_t)want.pairs;
 
-	qsort(s->ms, n, sizeof(s->ms[0]), by_value);
-	return n % 2 ? s->ms[n / 2] : (s->ms[n / 2 - 1] + s->ms[n / 2]) / 2;
+	qsort(values, n, sizeof(*values), by_value);
+	return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
 }
 
 static const char *verdict(double value, double target, const char *unit)
@@ -206,11 +217,12 @@ static const char *verdict(double value, double target, const char *unit)
 
 static void report(struct series *a, struct series *b, struct series *again)
 {
-	double ms = median(a), other = b ? median(b) : 0,
-	       same = b ? other / median(again) : ms / median(again);
+	double ms = median(a->ms), other = b ? median(b->ms) : 0;
+	double same = (b ? other : ms) / median(again->ms);
 	double mib = (double)a->peak_kib / 1024;
 
-	printf("%-30s %s %.2f ms%s", want.label, a->side->name, ms, verdict(ms, want.ms, " ms"));
+	printf("%-30s %s %.2f ms%s cpu %.2f", want.label, a->side->name, ms, verdict(ms, want.ms, " ms"),
+		median(a->cpu_ms));
 	if (b)
 		printf("  %s %.2f ms  ratio %.3f%s", b->side->name, other, ms / other,
 			verdict(ms / other, want.ratio, ""));
@@ -317,11 +329,13 @@ int main(int argc, char **argv)
 		for (int i = 0; i < n_series; i++) {
 			/* each is first, second and last equally often */
 			struct series *s = &series[(i + round + WARM_UP) % n_series];
-			double ms;
+			double ms, cpu_ms;
 
-			measure(s, s->side == &sides[0], &actions, &ms);
-			if (round >= 0)
+			measure(s, s->side == &sides[0], &actions, &ms, &cpu_ms);
+			if (round >= 0) {
 				s->ms[round] = ms;
+				s->cpu_ms[round] = cpu_ms;
+			}
 		}
 	}
 	report(&series[0], n_series == 3 ? &series[1] : NULL, &series[n_series - 1]);

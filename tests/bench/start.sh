@@ -12,7 +12,7 @@ pairs -l "start" -r 1.05 -m 6 -k qemu-system \
 	-b "$bench/bare start $bare/one/qmp $bare/one.args" -D "$bench/bare quit $bare/one/qmp"
 
 create fake create --disk 1G
-"$VMF" fake set "qemu=$bench/fake-qemu" || exit 1
+"$VMF" fake set "qemu=$bench/fake-qemu" >/dev/null || exit 1
 pairs -l "start, QEMU that only talks" -t 5 -m 6 -k fake-qemu -a "$VMF fake start" -C "$VMF fake stop"
 
 for i in {0..19}; do

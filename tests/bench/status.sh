@@ -5,7 +5,7 @@
 . "${top_srcdir:-.}/tests/bench/lib.sh"
 need qemu-system-x86_64 qemu-system-x86
 define 1
-"$VMF" vm1 start || exit 1
+"$VMF" vm1 start >/dev/null || exit 1
 libvirt_start
 libvirt_define 1
 # shellcheck disable=SC2086

@@ -5,14 +5,16 @@
 
 . "${BASH_SOURCE[0]%/*}/../lib.sh"
 
-# of the make that runs us; and nothing of the outer build may be found by an inner one
-unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES VMF VMF_PLUGIN_PATH TEST_WRAPPER CFLAGS LDFLAGS CPPFLAGS
+# of the make that runs us
+unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES
 : "${MAKE:=make}"
 jobs=-j$(nproc)
 
 # need_tree: packs and unpacks the sources into $tree
 need_tree()
 {
+	# nothing of the outer build may be found by an inner one
+	unset VMF VMF_PLUGIN_PATH VMF_HOME TEST_WRAPPER CFLAGS LDFLAGS CPPFLAGS
 	ok "make dist packs the sources" "$MAKE" -C "$top_builddir" dist GZIP_ENV=--fast || exit 1
 	tree=$(echo "$top_builddir"/vmf-*.tar.gz)
 	mkdir "$scratch/tree" && tar -xzf "$tree" -C "$scratch/tree" --strip-components=1 || exit 1

@@ -62,8 +62,8 @@ fails "and so for its removal" 4 "$VMF" web snapshot --delete nine
 ok "the second one is removed" "$VMF" web snapshot --delete "$("$VMF" web snapshots | cut -f 1 | tail -n 1)"
 ok "one is left" [ "$(names)" = "one:0,1 " ]
 ok "a dry run" "$VMF" --dry-run web snapshot two rollback one snapshot --delete one
-says "says each step" 'snapshot two of volume web-1'
-says "of all three" 'roll volume web-0 .* back to snapshot one'
+says "says each step" 'make snapshot two of volume web-1'
+says "of all three verbs" 'roll volume web-0 .* back to snapshot one'
 ok "and changes nothing" [ "$(names)" = "one:0,1 " ]
 ok "locked" "$VMF" web lock
 fails "a locked VM has no new snapshots" 8 "$VMF" web snapshot two
@@ -101,7 +101,7 @@ nic "lan" { network = "default" mac = "02:00:00:00:00:01" }
 END
 ok "a dry run of a clone" "$VMF" --dry-run cow clone --from web
 says "says each step" 'clone \(copy-on-write\) volume web-1 to cow-1 in storage "default" \(file-qcow2\)'
-ok "and makes nothing" [ -z "$(find "$VMF_HOME" -name '*cow*')" ]
+ok "and makes nothing" [ -z "$(find "$VMF_HOME" -name 'cow*')" ]
 ok "a clone" "$VMF" cow clone --from web
 says "the person is told what it means" 'cow-0 stands on web-0, which nothing can write to'
 ok "it stands on the other's disks" grep -q "web-0.qcow2" "$images/cow-0.qcow2"
@@ -120,7 +120,7 @@ fails "a clone of itself" 2 "$VMF" new clone --from new
 fails "of nobody" 4 "$VMF" new clone --from wbe
 fails "of no snapshot of it" 4 "$VMF" new clone --from web@two
 fails "copy-on-write of a snapshot inside an image" 12 "$VMF" new clone --from web@one --cow
-ok "nothing of that is left" [ -z "$(find "$VMF_HOME" -name '*new*')" ]
+ok "nothing of that is left" [ -z "$(find "$VMF_HOME" -name 'new*')" ]
 run put cow-0 7
 ok "a full copy" "$VMF" copy clone --from cow --copy
 ok "a clone of a snapshot" "$VMF" old clone --from web@one
@@ -137,6 +137,7 @@ ok "to what it was" agree 1
 
 # The guest numbers blocks: the first of each disk gets 1, 2, 3, ... in turn, each on the disk before the next.
 # So in any one moment no disk is ahead of one before it, nor behind it by more than one.
+# shellcheck disable=SC2016 # the guest's shell expands it
 writer='i=0; while :; do i=$((i+1)); for d in vda vdb; do printf "%-512s" $i | dd of=/dev/$d bs=512 count=1 oflag=direct seek=8000 2>/dev/null; done; done'
 
 number() # VOLUME: what the guest has written there
@@ -168,15 +169,17 @@ ok "its guest goes on" guest_goes_on
 ok "and fills them anew" guest web 'disk-write vda 2 2 && disk-write vdb 2 2' 60
 fails "a running VM is not rolled back" 6 "$VMF" web rollback live
 fails "and not cloned as it is" 7 "$VMF" new clone --from web
-says "the hint names another way" 'hint: stop the VM that uses it, or take a snapshot'
+says "the hint names another way" 'hint: stop the VM that uses it, or clone a snapshot of it'
 ok "but from its snapshot, while it writes" "$VMF" live clone --from web@live
 ok "a snapshot is removed while it runs" "$VMF" web snapshot --delete one
 run guest web "($writer) & sleep 1" 60
+stops=$(grep -c '"STOP"' "$VMF_HOME/run/web/events")
 for i in 1 2 3 4 5 6; do
 	ok "snapshot $i in the midst of writes" "$VMF" web snapshot "busy$i"
 	sleep 0.$i
 done
 ok "the guest goes on" guest_goes_on
+ok "it stood still meanwhile" [ "$(grep -c '"STOP"' "$VMF_HOME/run/web/events")" = $((stops + 6)) ]
 run "$VMF" web pause
 ok "snapshot of a paused VM" "$VMF" web snapshot paused
 ok "it stays paused" bash -c "'$VMF' web status | grep -q paused"
@@ -192,7 +195,7 @@ ok "both disks have what was written before" guest web 'disk-check vda && disk-c
 says "on the second, too" 'ok, 2 MB, seed 1, on /dev/vdb'
 ok "the VM is saved" "$VMF" web save
 fails "its disks are not rolled back under its memory" 6 "$VMF" web rollback live
-ok "it goes on" "$VMF" web start stop
+ok "it goes on" "$VMF" web start -- stop
 ok "the clone of the running VM's snapshot starts" "$VMF" live start
 run guest_ready live
 ok "and has the same" guest live 'disk-check vda && disk-check vdb' 60
@@ -200,7 +203,9 @@ ok "it stops" "$VMF" live stop
 
 # ---- killed --------------------------------------------------------------------------------------------
 
-each_point() # WHAT PREPARE CHECK WORDS...: a kill at each point that the words pass; CHECK after the next command
+# each_point WHAT PREPARE CHECK WORDS...: a kill at each point that the words pass; CHECK after the next command that
+# takes the VM
+each_point()
 {
 	local what=$1 prepare=$2 check=$3 n=0 status
 
@@ -211,10 +216,10 @@ each_point() # WHAT PREPARE CHECK WORDS...: a kill at each point that the words 
 			result 1 "$what: preparation before point $n"
 			return
 		}
-		VMF_FAULT=kill:$n "$VMF" "$@" >"$out" 2>&1 </dev/null
+		{ VMF_FAULT=kill:$n "$VMF" "$@"; } >"$out" 2>&1 </dev/null
 		status=$?
 		[ $status = 137 ] || break
-		"$VMF" "$1" status >>"$out" 2>&1 </dev/null
+		"$VMF" "$1" snapshot --delete none >>"$out" 2>&1 </dev/null
 		$check >>"$out" 2>&1
 		result $? "$what killed at point $n"
 	done
@@ -264,7 +269,7 @@ clone_or_nothing()
 {
 	local left
 
-	left=$(find "$VMF_HOME" "$images" -name '*clone*' ! -path '*/log/*'; find "$images" -name '.vmf-*')
+	left=$(find "$VMF_HOME/etc" "$VMF_HOME/lib" -name 'clone*'; find "$images" -name '.vmf-*')
 	if [ -e "$VMF_HOME/etc/vms/clone.conf" ]; then
 		has clone-0 2 && has clone-1 2
 	else
@@ -276,13 +281,28 @@ each_point "clone" no_clone clone_or_nothing clone clone --from web
 each_point "full copy" no_clone clone_or_nothing clone clone --from web --copy
 run "$VMF" clone destroy --yes
 
+# ended by a signal in the midst of a copy
+run "$VMF" big create --disk 1G
+run qemu-io -f qcow2 -c 'write -P 1 0 600M' "$images/big-0.qcow2"
+background "$VMF" clone clone --from big --copy
+clone_pid=${background_pids##* }
+wait_for 20 test -e "$VMF_HOME/etc/vms/clone.conf"
+kill -TERM "$clone_pid"
+wait "$clone_pid"
+fails "a full copy that is stopped fails" 1 sh -c "exit $?"
+ok "and has left nothing" clone_or_nothing
+ok "nor has the VM" test ! -e "$VMF_HOME/etc/vms/clone.conf"
+run "$VMF" big destroy --yes
+
 running_or_all()
 {
-	local state
+	local said
 
-	all_running_ok=$("$VMF" web status)
-	state=${all_running_ok%%(*}
-	[ "${state% }" = "web: running" ] || { echo "$all_running_ok" && return 1; }
+	said=$("$VMF" web status)
+	case $said in
+	"web: running"*) ;;
+	*) echo "$said" && return 1 ;;
+	esac
 	case $(names) in
 	"" | "x:0,1 ") ;;
 	*) names && return 1 ;;

@@ -32,13 +32,15 @@ static const struct vmf_storage_ops *ops;
 static struct vmf_opts *opts;
 static struct arena arena;
 static struct host_services services = {.arena = &arena};
-static struct vmf_vm_id id = {.size = sizeof(id), .name = "web0", .uuid = "11111111-2222-3333-4444-555555555555"};
+static struct vmf_vm_id id = {
+	.size = sizeof(id), .name = "web0", .uuid = "11111111-2222-3333-4444-555555555555"};
 static struct vmf_call call;
 static struct vmf_error err;
 
 /* ---- helpers ------------------------------------------------------------------------------ */
 
-/* A shell's command in the store; its exit status. What it said is in *words, which stay until the next one. */
+/* A shell's command in the store; its exit status. What it said is in *words, which stay until the next one.
+ */
 static char *words;
 static int shell(const char *fmt, ...) VMF_PRINTF(1, 2);
 static void must(const char *fmt, ...) VMF_PRINTF(1, 2);
@@ -122,7 +124,8 @@ static void teardown(void)
 #define REFUSED(call_, code_, words_) \
 	do { \
 		ck_assert_int_eq((call_), -1); \
-		ck_assert_msg(err.code == (code_) && strstr(err.message, (words_)), "code %d: %s", err.code, err.message); \
+		ck_assert_msg(err.code == (code_) && strstr(err.message, (words_)), "code %d: %s", err.code, \
+			err.message); \
 		ck_assert_msg(err.hint != NULL, "no hint: %s", err.message); \
 		error_clear(&err); \
 	} while (0)
@@ -145,7 +148,9 @@ static bool has(const char *file, unsigned from, unsigned count, unsigned byte)
 
 static void same(const char *a, const char *b)
 {
-	must("qemu-img compare '%s' '%s' && qemu-img info '%s' | grep -F \"$(qemu-img info '%s' | grep virtual)\"", a, b, a, b);
+	must("qemu-img compare '%s' '%s' && qemu-img info '%s' | grep -F \"$(qemu-img info '%s' | grep "
+	     "virtual)\"",
+		a, b, a, b);
 }
 
 static void sound(const char *file)
@@ -158,6 +163,13 @@ static char *listing(void)
 {
 	must("find . -mindepth 1 | LC_ALL=C sort | tr '\\n' ' '");
 	return str_dup(words);
+}
+
+static void drop(const char *file)
+{
+	autofree char *path = path_join(folder, file);
+
+	unlink(path);
 }
 
 static bool exists(const char *file)
@@ -380,9 +392,11 @@ static const char *const sources[] = {
 	"qemu-img create -q -f qcow2 low.qcow2 20M && qemu-io -c 'write -P 5 0 20M' low.qcow2 &&"
 	"qemu-img create -q -f qcow2 -b low.qcow2 -F qcow2 s.qcow2 33M",
 	"qemu-img create -q -f raw low.raw 21M && qemu-io -f raw -c 'write -P 5 3M 7M' low.raw &&"
-	"qemu-img create -q -f qcow2 -b low.raw -F raw mid.qcow2 40M && qemu-io -c 'write -z 4M 1M' mid.qcow2 &&"
+	"qemu-img create -q -f qcow2 -b low.raw -F raw mid.qcow2 40M && qemu-io -c 'write -z 4M 1M' "
+	"mid.qcow2 &&"
 	"qemu-img create -q -f qcow2 -o cluster_size=4k -b mid.qcow2 -F qcow2 s.qcow2 33M",
-	"qemu-img create -q -f qcow2 -o compression_type=zstd one.qcow2 33M && qemu-io -c 'write -P 4 1M 9M' one.qcow2 &&"
+	"qemu-img create -q -f qcow2 -o compression_type=zstd one.qcow2 33M && qemu-io -c 'write -P 4 1M 9M' "
+	"one.qcow2 &&"
 	"qemu-img convert -c -O qcow2 one.qcow2 s.qcow2 && rm one.qcow2",
 	"truncate -s 33M s.raw && qemu-io -f raw -c 'write -P 6 5M 5M' s.raw",
 };
@@ -399,8 +413,11 @@ static void scribble(const char *file, unsigned seed)
 		unsigned at = (unsigned)random() % 8000, count = 1 + (unsigned)random() % (i % 10 ? 20 : 400);
 
 		strbuf_printf(&line, " -c '%s %uk %uk'",
-			i % 5 == 3 ? "write -z" : i % 5 == 4 ? "discard" : i % 2 ? "write -P 171" : "write -P 205", at * 4,
-			count * 4);
+			i % 5 == 3   ? "write -z"
+			: i % 5 == 4 ? "discard"
+			: i % 2	     ? "write -P 171"
+				     : "write -P 205",
+			at * 4, count * 4);
 	}
 	strbuf_printf(&line, " '%s'", file);
 	must("%s", line.data);
@@ -449,8 +466,10 @@ START_TEST(copy_of_snapshot)
 	must("qemu-img info old.qcow2 | grep -q '(8388608 bytes)'");
 	must("qemu-img snapshot -l new.qcow2 | grep -q a,b && exit 1 || exit 0");
 	/* and where only qemu-img can read it */
-	must("qemu-img create -q -f qcow2 -o extended_l2=on e.qcow2 8M && qemu-io -c 'write -P 7 0 1M' e.qcow2 &&"
-	     "qemu-img snapshot -c 5 e.qcow2 && qemu-io -c 'write -P 8 0 1M' e.qcow2 && qemu-img snapshot -c 1 e.qcow2");
+	must("qemu-img create -q -f qcow2 -o extended_l2=on e.qcow2 8M && qemu-io -c 'write -P 7 0 1M' "
+	     "e.qcow2 &&"
+	     "qemu-img snapshot -c 5 e.qcow2 && qemu-io -c 'write -P 8 0 1M' e.qcow2 && qemu-img snapshot -c "
+	     "1 e.qcow2");
 	OK(make_clone("e", "5", "e5", 1));
 	OK(make_clone("e", "1", "e1", 1));
 	ck_assert(has("e5.qcow2", 0, 1, 7) && has("e1.qcow2", 0, 1, 8));
@@ -535,8 +554,8 @@ END_TEST
 
 static char asked[256];
 
-static int record_qmp(void *data, const char *command, const char *arguments, int fd, const char *fd_name, char **answer,
-	struct vmf_error *e)
+static int record_qmp(void *data, const char *command, const char *arguments, int fd, const char *fd_name,
+	char **answer, struct vmf_error *e)
 {
 	(void)data;
 	(void)fd;
@@ -557,9 +576,11 @@ START_TEST(snapshot_live)
 	services.qmp = record_qmp;
 	user = use_image("v.qcow2");
 	OK(ops->snapshot(&call, "v", "a\"b", &err));
-	ck_assert_str_eq(asked, "blockdev-snapshot-internal-sync {\"device\": \"disk-root\", \"name\": \"a\\\"b\"}");
+	ck_assert_str_eq(
+		asked, "blockdev-snapshot-internal-sync {\"device\": \"disk-root\", \"name\": \"a\\\"b\"}");
 	OK(ops->snapshot_remove(&call, "v", "old", &err));
-	ck_assert_str_eq(asked, "blockdev-snapshot-delete-internal-sync {\"device\": \"disk-root\", \"name\": \"old\"}");
+	ck_assert_str_eq(asked,
+		"blockdev-snapshot-delete-internal-sync {\"device\": \"disk-root\", \"name\": \"old\"}");
 	asked[0] = '\0';
 	call.dry_run = 1;
 	OK(ops->snapshot(&call, "v", "new", &err));
@@ -628,7 +649,8 @@ START_TEST(streams)
 	same("full.qcow2", source);
 	sound("full.qcow2");
 	before = listing();
-	REFUSED(receive_from("sent", "short", (33 << 20) + 1), VMF_E_FAILED, "ended after 34603008 of 34603009 bytes");
+	REFUSED(receive_from("sent", "short", (33 << 20) + 1), VMF_E_FAILED,
+		"ended after 34603008 of 34603009 bytes");
 	REFUSED(receive_from("sent", "raw", 33 << 20), VMF_E_EXISTS, "exists");
 	after = listing();
 	ck_assert_str_eq(before, after);
@@ -647,7 +669,8 @@ START_TEST(send_behind)
 	fd = open(path, O_RDWR | O_CLOEXEC);
 	ck_assert_int_eq(lseek(fd, 100, SEEK_SET), 100);
 	OK(ops->send(&call, "v", fd, &err));
-	must("qemu-img convert -O raw v.qcow2 raw && cmp -n 2097152 -i 100:0 out raw && test $(stat -c %%s out) = 5000000");
+	must("qemu-img convert -O raw v.qcow2 raw && cmp -n 2097152 -i 100:0 out raw && test $(stat -c %%s "
+	     "out) = 5000000");
 	close(fd);
 	must("printf abc >out");
 	fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
@@ -664,7 +687,7 @@ static bool small_folder(const char *size)
 	autofree char *options = str_printf("size=%s", size);
 	int flags = geteuid() == 0 ? CLONE_NEWNS : CLONE_NEWUSER | CLONE_NEWNS;
 
-	if (unshare(flags) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+	if (unshare(flags) < 0 || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) < 0)
 		return false;
 	return mount("tmpfs", folder, "tmpfs", 0, options) == 0;
 }
@@ -707,14 +730,16 @@ END_TEST
 /* Killed at any point of a copy: the clone is there whole, or nothing of it is. */
 START_TEST(killed)
 {
-	static const char *const with[] = {"", "\"preallocation\": \"full\", \"format\": \"raw\"", "\"cluster_size\": \"4K\""};
+	static const char *const with[] = {
+		"", "\"preallocation\": \"full\", \"format\": \"raw\"", "\"cluster_size\": \"4K\""};
 	unsigned whole = 0, rounds = 0;
 	int64_t delay_us = 300;
 	const char *ending = _i == 1 ? ".raw" : ".qcow2";
 	autofree char *before = NULL, *marks = NULL;
 
 	use(with[_i]);
-	must("qemu-img create -q -f qcow2 v.qcow2 256M && qemu-io -c 'write -P 1 0 96M' -c 'write -P 2 128M 64M' v.qcow2 &&"
+	must("qemu-img create -q -f qcow2 v.qcow2 256M && qemu-io -c 'write -P 1 0 96M' -c 'write -P 2 128M "
+	     "64M' v.qcow2 &&"
 	     "qemu-img snapshot -c one v.qcow2 && mkdir .vmf");
 	before = listing();
 	marks = str_printf("./.vmf/c%s ", ending);
@@ -731,7 +756,8 @@ START_TEST(killed)
 		delay_us += delay_us / 4;
 		if (shell("test -e c%s", ending) == 0) {
 			whole++;
-			must("qemu-img convert -l snapshot.name=one -O qcow2 v.qcow2 expected && qemu-img compare expected c%s",
+			must("qemu-img convert -l snapshot.name=one -O qcow2 v.qcow2 expected && qemu-img "
+			     "compare expected c%s",
 				ending);
 			must("rm expected c%s .vmf/c%s", ending, ending);
 		}
@@ -756,10 +782,55 @@ START_TEST(left_behind)
 }
 END_TEST
 
+/* Whatever is in an image's tables: an error or a volume, but no crash and no endless work. */
+START_TEST(garbled)
+{
+	autofree char *path = str_printf("%s/g.qcow2", folder);
+	autofree char *whole = NULL;
+	autoclose int sink = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	size_t length;
+
+	must("qemu-img create -q -f raw low.raw 1M && qemu-img create -q -f qcow2 -o cluster_size=512 -b "
+	     "low.raw -F raw "
+	     "g.qcow2 1M && qemu-io -c 'write 0 9k' -c 'write -z 10k 2k' g.qcow2 && qemu-img snapshot -c s "
+	     "g.qcow2 &&"
+	     "qemu-io -c 'write 4k 20k' g.qcow2");
+	whole = file_read(path, 1 << 24, &length, &err);
+	ck_assert_ptr_nonnull(whole);
+	srandom(1);
+	for (unsigned round = 0; round < (getenv("VMF_LONG") ? 20000u : 500u); round++) {
+		struct vmf_block block = {.size = sizeof(block)};
+		struct vmf_snapshot_list list;
+		autofree char *copy = mem_alloc(length);
+
+		memcpy(copy, whole, length);
+		for (unsigned n = 1 + (unsigned)random() % 4; n; n--) {
+			/* half of them in the head, the rest anywhere; often values at the edges */
+			size_t at = (size_t)random() % (random() % 2 ? 112 : length);
+
+			copy[at] = (char)(random() % 3 ? random() : random() % 2 ? 0xff : 0x7f);
+		}
+		ck_assert_int_eq(file_write(path, copy, random() % 8 ? length : (size_t)random() % length,
+					 0600, false, &err),
+			0);
+		ops->attach(&call, "g", &block, &err);
+		error_clear(&err);
+		ops->snapshots(&call, "g", &list, &err);
+		error_clear(&err);
+		ops->send(&call, "g", sink, &err);
+		error_clear(&err);
+		make_clone("g", round % 2 ? "s" : NULL, "c", 1);
+		error_clear(&err);
+		drop("c.qcow2");
+		arena_free(&arena);
+	}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("file-qcow2");
-	TCase *volumes = tcase_create("volumes");
+	TCase *volumes = tcase_create("volumes"), *broken = tcase_create("broken");
 	SRunner *runner;
 	int failed;
 
@@ -782,6 +853,10 @@ int main(void)
 	tcase_add_loop_test(volumes, killed, 0, 3);
 	tcase_add_test(volumes, left_behind);
 	suite_add_tcase(suite, volumes);
+	tcase_add_checked_fixture(broken, setup, teardown);
+	tcase_set_timeout(broken, 3000);
+	tcase_add_test(broken, garbled);
+	suite_add_tcase(suite, broken);
 
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);
