@@ -687,7 +687,7 @@ static bool small_folder(const char *size)
 	autofree char *options = str_printf("size=%s", size);
 	int flags = geteuid() == 0 ? CLONE_NEWNS : CLONE_NEWUSER | CLONE_NEWNS;
 
-	if (unshare(flags) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+	if (unshare(flags) < 0 || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) < 0)
 		return false;
 	return mount("tmpfs", folder, "tmpfs", 0, options) == 0;
 }
