@@ -93,8 +93,8 @@ void error_move(struct vmf_error *to, struct vmf_error *from)
 
 const char *error_code_name(int code)
 {
-	static const char *const names[] = {"ok", "failed", "usage", "config", "not-found", "exists", "state", "busy",
-		"permission", "missing", "timeout", "no-space", "unsupported"};
+	static const char *const names[] = {"ok", "failed", "usage", "config", "not-found", "exists", "state",
+		"busy", "permission", "missing", "timeout", "no-space", "unsupported"};
 
 	if (code < 0 || (size_t)code >= VMF_COUNT(names))
 		return "failed";

@@ -37,7 +37,7 @@ int vmf_context(struct vmf_error *err, const char *fmt, ...) VMF_PRINTF(2, 3);
 /* Frees and resets. */
 void error_clear(struct vmf_error *err);
 
-/* Moves FROM to TO, which must be clear, or NULL: nobody wants to know. */
+/* Moves FROM to TO, which must be clear; NULL: nobody wants to know. */
 void error_move(struct vmf_error *to, struct vmf_error *from);
 
 /* The word for a code: "not-found". Stable, used in JSON. */

@@ -316,7 +316,8 @@ struct arena_block {
 	max_align_t data[];
 };
 
-/* Under the address sanitizer every allocation has a block of its own, so that a step past its end is seen. */
+/* Under the address sanitizer every allocation has a block of its own, so that a step past its end is seen.
+ */
 #ifdef __has_feature
 #if __has_feature(address_sanitizer)
 #define __SANITIZE_ADDRESS__ 1

@@ -42,6 +42,7 @@ int status_code(const struct vm_state *state)
 	case VM_CRASHED:
 		return STATUS_CRASHED;
 	case VM_STARTING:
+	case VM_UNKNOWN:
 	case VM_INTERRUPTED:
 		return STATUS_BUSY;
 	case VM_ALIVE:

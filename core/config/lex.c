@@ -37,8 +37,18 @@ void lex_complain(struct lexer *lexer, int line, const char *fmt, ...)
 static bool is_word(char c)
 {
 	/* a libconfuse word ends at these, too */
-	static const bool ends[256] = {['#'] = true, ['"'] = true, ['\''] = true, ['='] = true, ['{'] = true,
-		['}'] = true, ['('] = true, [')'] = true, ['+'] = true, [','] = true, ['*'] = true, [0x7f] = true};
+	static const bool ends[256] = {['#'] = true,
+		['"'] = true,
+		['\''] = true,
+		['='] = true,
+		['{'] = true,
+		['}'] = true,
+		['('] = true,
+		[')'] = true,
+		['+'] = true,
+		[','] = true,
+		['*'] = true,
+		[0x7f] = true};
 
 	return (unsigned char)c > ' ' && !ends[(unsigned char)c];
 }
@@ -92,6 +102,24 @@ static void skip_blanks(struct lexer *lexer)
 	}
 }
 
+/* Once for each place: files are read again after a change. */
+static void warn_if_unset(struct lexer *lexer, const char *name, size_t length)
+{
+	static struct strv told;
+	autofree char *variable = str_ndup(name, length);
+	autofree char *text = NULL;
+
+	if (getenv(variable))
+		return;
+	text = str_printf("%s: ${%s} is not set in the environment and counts as empty, write ${%s:-default}",
+		conf_where(lexer->file, lexer->line), variable, variable);
+	if (strv_has(&told, text))
+		return;
+	if (told.count < 100)
+		strv_add(&told, text);
+	log_warn("%s", text);
+}
+
 /* ${name} or ${name:-default}; pos is at the '$'. libconfuse knows neither escapes nor quotes in there. */
 static bool variable(struct lexer *lexer)
 {
@@ -107,14 +135,8 @@ static bool variable(struct lexer *lexer)
 		return false;
 	}
 	lexer->pos += end + 1;
-	if (lexer->warns && !has_default) {
-		autofree char *variable_name = str_ndup(name, length);
-
-		if (!getenv(variable_name))
-			log_warn("%s: ${%s} is not set in the environment and counts as empty, write "
-				 "${%s:-default}",
-				conf_where(lexer->file, lexer->line), variable_name, variable_name);
-	}
+	if (lexer->warns && !has_default)
+		warn_if_unset(lexer, name, length);
 	return true;
 }
 

@@ -101,69 +101,12 @@ static void complain(struct scan *s, const struct token *key, const char *fmt, .
 
 static size_t find_option(const struct scan *s, const struct conf_schema *schema, const struct token *key)
 {
-	size_t length = key->end - key->at;
-	const char *text = s->lexer.text + key->at;
-
-	for (size_t i = 0; i < schema->n_options; i++) {
-		const char *name = schema->options[i].name;
-
-		if (*name == *text && strncmp(name, text, length) == 0 && name[length] == '\0')
-			return i;
-	}
-	return SIZE_MAX;
+	return schema_option(schema, s->lexer.text + key->at, key->end - key->at);
 }
 
 static size_t find_section(const struct scan *s, const struct conf_schema *schema, const struct token *key)
 {
-	for (size_t i = 0; i < schema->n_sections; i++)
-		if (token_is(s, key, schema->sections[i].keyword))
-			return i;
-	return SIZE_MAX;
-}
-
-static void put_known(struct strbuf *hint, const struct conf_schema *schema, bool sections)
-{
-	size_t n = sections ? schema->n_sections : schema->n_options;
-
-	for (size_t i = 0; i < n; i++)
-		strbuf_printf(hint, "%s%s", i ? ", " : "",
-			sections ? schema->sections[i].keyword : schema->options[i].name);
-}
-
-char *schema_advice(const struct conf_schema *schema, const char *word)
-{
-	size_t n = schema->n_options + schema->n_sections, count = 0;
-	const char **words = mem_alloc((n + 1) * sizeof(*words));
-	struct strbuf hint = STRBUF_INIT;
-	const char *near;
-
-	for (size_t i = 0; i < schema->n_options; i++)
-		words[count++] = schema->options[i].name;
-	for (size_t i = 0; i < schema->n_sections; i++)
-		words[count++] = schema->sections[i].keyword;
-	near = str_nearest(word, words, count);
-	free(words);
-	if (near) {
-		strbuf_printf(&hint, "do you mean %s?", near);
-		return strbuf_take(&hint);
-	}
-	for (size_t i = 0; i < schema->n_sections; i++)
-		for (size_t j = 0; j < schema->sections[i].n_options; j++)
-			if (str_equal(schema->sections[i].options[j].name, word)) {
-				strbuf_printf(
-					&hint, "it belongs into a section: %s", schema->sections[i].keyword);
-				return strbuf_take(&hint);
-			}
-	if (n == 0 || n > 12) {
-		strbuf_puts(&hint, n ? "vmf.conf(5) lists what there is" : "remove it");
-		return strbuf_take(&hint);
-	}
-	strbuf_puts(&hint, "there are ");
-	put_known(&hint, schema, false);
-	if (schema->n_options && schema->n_sections)
-		strbuf_puts(&hint, ", ");
-	put_known(&hint, schema, true);
-	return strbuf_take(&hint);
+	return schema_section(schema, s->lexer.text + key->at, key->end - key->at);
 }
 
 static void complain_unknown(
@@ -236,7 +179,8 @@ recover:
 	if (s->token.kind == TOKEN_CLOSE)
 		advance(s);
 	else
-		s->lexer.bad_line = s->token.line; /* where the list took the next option's name for an item */
+		s->lexer.bad_line =
+			s->token.line; /* where the list took the next option's name for an item */
 	return -1;
 }
 

@@ -123,6 +123,7 @@ NO_SANITIZER static enum step child_steps(const struct child *c)
 
 	if (syscall(SYS_setsid) < 0 || reset_signals() < 0)
 		return STEP_SESSION;
+	syscall(SYS_umask, s->umask); /* CLONE_VM shares memory, not the umask (no CLONE_FS) */
 	if (s->pid_fd >= 0 && write_pid(s->pid_fd) < 0)
 		return STEP_PID;
 	if (pass_fds(c) < 0)

@@ -15,6 +15,7 @@ struct qemu_spawn {
 	const int *listen_fds;  /* bound unix sockets: the child calls listen(2) on them itself, so that SO_PEERCRED of
 				 * a client shows QEMU's pid (unix(7)); they must be among args->fds */
 	size_t n_listen_fds;
+	mode_t umask;           /* for what QEMU makes itself */
 	uid_t uid;              /* drop to these if they differ from ours; supplementary groups become GROUPS */
 	gid_t gid;
 	const gid_t *groups;

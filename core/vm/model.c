@@ -10,102 +10,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
-#include "vm/builtin.h"
 #include "vm/vm.h"
-
-/* ---- the layers below a VM ---------------------------------------------------------------- */
-
-static int add_builtin(struct ctx *ctx, struct vmf_error *err)
-{
-	struct strbuf text = STRBUF_INIT;
-	const char *rest = builtin_conf, *at;
-	int rc;
-
-	while ((at = strstr(rest, "@LIB@"))) {
-		strbuf_add(&text, rest, (size_t)(at - rest));
-		strbuf_puts(&text, ctx->paths.lib);
-		rest = at + 5;
-	}
-	strbuf_puts(&text, rest);
-	rc = conf_add_text(ctx->base, "built-in", text.data, text.length, err);
-	strbuf_free(&text);
-	return rc;
-}
-
-/* A file that need not be there: *is_there, unless NULL, says whether it is. */
-static int add_optional(struct conf *conf, const char *path, bool *is_there, struct vmf_error *err)
-{
-	struct vmf_error mine = VMF_ERROR_INIT;
-	int rc = conf_add_file(conf, path, &mine);
-	bool is_missing = rc < 0 && mine.code == VMF_E_NOT_FOUND && !file_exists(path);
-
-	if (is_there)
-		*is_there = !is_missing;
-	if (rc == 0)
-		return 0;
-	if (is_missing) {
-		error_clear(&mine);
-		return 0;
-	}
-	error_move(err, &mine);
-	return -1;
-}
-
-int ctx_load(struct ctx *ctx, struct vmf_error *err)
-{
-	autofree char *main_file = str_printf("%s/vmf.conf", ctx->paths.etc);
-	autofree char *default_file = str_printf("%s/classes/default.conf", ctx->paths.etc);
-
-	if (ctx->base)
-		return 0;
-	ctx->base = conf_new(&vm_schema);
-	if (add_builtin(ctx, err) < 0 || add_optional(ctx->base, main_file, NULL, err) < 0)
-		goto fail;
-	ctx->with_default = conf_copy(ctx->base);
-	if (add_optional(ctx->with_default, default_file, NULL, err) < 0)
-		goto fail;
-	return 0;
-fail:
-	conf_free(ctx->with_default);
-	conf_free(ctx->base);
-	ctx->with_default = ctx->base = NULL;
-	return -1;
-}
-
-void ctx_free(struct ctx *ctx)
-{
-	for (size_t i = 0; i < ctx->class_names.count; i++)
-		conf_free(ctx->classes[i]);
-	free(ctx->classes);
-	strv_free(&ctx->class_names);
-	conf_free(ctx->with_default);
-	conf_free(ctx->base);
-	strv_free(&ctx->settings);
-	strv_free(&ctx->planned);
-	free(ctx->invoked_class);
-	paths_free(&ctx->paths);
-}
-
-/* The layers up to and with a class, read once. */
-static struct conf *class_conf(struct ctx *ctx, const char *name, struct vmf_error *err)
-{
-	autofree char *path = str_printf("%s/classes/%s.conf", ctx->paths.etc, name);
-	struct conf *conf;
-
-	for (size_t i = 0; i < ctx->class_names.count; i++)
-		if (str_equal(ctx->class_names.items[i], name))
-			return ctx->classes[i];
-	conf = conf_copy(ctx->with_default);
-	/* a class without a file is a class all the same: it is part of the volumes' names */
-	if (add_optional(conf, path, NULL, err) < 0) {
-		conf_free(conf);
-		return NULL;
-	}
-	strv_add(&ctx->class_names, name);
-	ctx->classes = mem_resize(ctx->classes, ctx->class_names.count * sizeof(*ctx->classes));
-	ctx->classes[ctx->class_names.count - 1] = conf;
-	return conf;
-}
 
 /* ---- names -------------------------------------------------------------------------------- */
 
@@ -118,8 +23,9 @@ int vm_name_check(const char *name, struct vmf_error *err)
 		return vmf_fail(err, VMF_E_USAGE, 0, hint, "%s is no name for a VM", quoted);
 	for (const char *p = name; *p; p++)
 		if (!isalnum((unsigned char)*p) && !strchr("._-", *p))
-			return vmf_fail(err, VMF_E_USAGE, 0, hint, "%s is no name for a VM: '%c' cannot be in it",
-				quoted, isprint((unsigned char)*p) ? *p : '?');
+			return vmf_fail(err, VMF_E_USAGE, 0, hint,
+				"%s is no name for a VM: '%c' cannot be in it", quoted,
+				isprint((unsigned char)*p) ? *p : '?');
 	return 0;
 }
 
@@ -175,7 +81,7 @@ static int add_definition(struct vm *vm, struct conf *conf, const char *text, st
 {
 	if (text)
 		return conf_add_text(conf, vm->file, text, strlen(text), err);
-	return add_optional(conf, vm->file, &vm->is_defined, err);
+	return layer_add_optional(conf, vm->file, &vm->is_defined, err);
 }
 
 /* Which class the VM is of; the caller frees *class_, which may be NULL. */
@@ -199,7 +105,7 @@ static struct conf *load_layers(struct vm *vm, const char *text, char **class_, 
 	if (rc == 0)
 		rc = choose_class(vm, conf, class_, err);
 	if (rc == 0 && *class_) { /* its layer belongs below the VM's */
-		below = class_conf(vm->ctx, *class_, err);
+		below = ctx_class(vm->ctx, *class_, err);
 		if (below)
 			conf_rebase(conf, below);
 		else
@@ -222,7 +128,7 @@ static const char *word(const struct conf_section *section, const char *name, co
 	return text ? text : otherwise;
 }
 
-static struct vm_disk *add_disk(struct vm *vm, const char *title)
+struct vm_disk *vm_add_disk(struct vm *vm, const char *title)
 {
 	struct vm_disk *disk;
 
@@ -248,9 +154,10 @@ static int configured_disks(struct vm *vm, struct vmf_error *err)
 		if (!str_equal(s->keyword, "disk"))
 			continue;
 		if (vm_name_check(s->title, NULL) < 0)
-			return vmf_fail(err, VMF_E_CONFIG, 0, NULL, "%s: disk \"%s\": a title has letters, digits, . _ - only",
+			return vmf_fail(err, VMF_E_CONFIG, 0, NULL,
+				"%s: disk \"%s\": a title has letters, digits, . _ - only",
 				conf_where(s->file, s->line), s->title);
-		disk = add_disk(vm, s->title);
+		disk = vm_add_disk(vm, s->title);
 		disk->section = s;
 		disk->bus = word(s, "bus", disk->bus);
 		disk->instance = word(s, "storage", disk->instance);
@@ -280,7 +187,8 @@ static int configured_nics(struct vm *vm, struct vmf_error *err)
 		if (s ? !str_equal(s->keyword, "nic") : n > 0)
 			continue;
 		if (s && vm_name_check(s->title, NULL) < 0)
-			return vmf_fail(err, VMF_E_CONFIG, 0, NULL, "%s: nic \"%s\": a title has letters, digits, . _ - only",
+			return vmf_fail(err, VMF_E_CONFIG, 0, NULL,
+				"%s: nic \"%s\": a title has letters, digits, . _ - only",
 				conf_where(s->file, s->line), s->title);
 		nic->index = (unsigned)vm->n_nics++;
 		nic->section = s;
@@ -327,8 +235,8 @@ static int compose(struct vm *vm, const char *text, struct vmf_error *err)
 		const struct conf_value *v = conf_get(vm->root, "uuid");
 
 		if (uuid_parse(uuid, parsed) < 0)
-			return vmf_fail(err, VMF_E_CONFIG, 0, "`uuidgen` makes one", "%s: uuid: \"%s\" is no UUID",
-				conf_where(v->file, v->line), uuid);
+			return vmf_fail(err, VMF_E_CONFIG, 0, "`uuidgen` makes one",
+				"%s: uuid: \"%s\" is no UUID", conf_where(v->file, v->line), uuid);
 		uuid_unparse_lower(parsed, vm->uuid);
 	} else {
 		uuid_of_name(vm->name, vm->uuid);
@@ -380,8 +288,8 @@ struct vm *vm_load(struct ctx *ctx, const char *name, bool may_miss, struct vmf_
 
 		if (vm_names(ctx, &names, NULL) == 0)
 			near = str_nearest(name, (const char *const *)names.items, names.count);
-		hint = near ? str_printf("do you mean \"%s\"? `vmf list` shows all", near) :
-			      str_printf("`vmf %s create` makes it", name);
+		hint = near ? str_printf("do you mean \"%s\"? `vmf list` shows all", near)
+			    : str_printf("`vmf %s create` makes it", name);
 		vmf_fail(err, VMF_E_NOT_FOUND, 0, hint, "no vm \"%s\"", name);
 		goto fail;
 	}
@@ -459,162 +367,4 @@ const char *vm_cdrom(const struct conf_section *root)
 	const char *path = conf_string(root, "cdrom");
 
 	return path && *path ? path : NULL;
-}
-
-/* ---- plugins and volumes ------------------------------------------------------------------ */
-
-static int resolve_opts(struct vm *vm, const struct conf_section *own, const char *keyword, const char *instance,
-	enum vmf_kind kind, const struct plugin **plugin, struct vmf_opts **opts, struct vmf_error *err)
-{
-	struct vm_instance found;
-	const struct conf_section *layers[2];
-
-	if (!instance)
-		return vmf_fail(err, VMF_E_CONFIG, 0, NULL, "no %s is named", keyword);
-	if (vm_instance_find(vm->root, keyword, instance, kind, &found, err) < 0)
-		return -1;
-	layers[0] = found.section;
-	layers[1] = own ? conf_find(own, found.plugin->name, NULL) : NULL;
-	*plugin = found.plugin;
-	*opts = conf_opts_resolve(&found.plugin->desc, layers, 2, err);
-	return *opts ? 0 : -1;
-}
-
-static bool has_volume(const struct vm *vm, const char *instance, const char *volume)
-{
-	for (size_t i = 0; i < vm->n_disks; i++)
-		if (str_equal(vm->disks[i].volume, volume) && str_equal(vm->disks[i].instance, instance))
-			return true;
-	return false;
-}
-
-/* N of "PREFIX-N", or -1. */
-static int volume_number(const char *name, const char *prefix)
-{
-	size_t n = strlen(prefix);
-	char *end;
-	long number;
-
-	if (strncmp(name, prefix, n) != 0 || name[n] != '-' || !isdigit((unsigned char)name[n + 1]))
-		return -1;
-	number = strtol(name + n + 1, &end, 10);
-	return *end || number > 9999 ? -1 : (int)number;
-}
-
-/* The default store's volumes of this VM, asked for once: PREFIX-N with any N. */
-static int list_own(struct vm *vm, const struct plugin **plugin, struct vmf_opts **opts,
-	struct vmf_volume_list *list, struct vmf_error *err)
-{
-	const char *instance = conf_string(vm->root, "storage");
-	autofree char *prefix = vm_volume_prefix(vm);
-	autofree char *dashed = str_printf("%s-", prefix);
-	struct vm_disk unnamed = {.instance = instance, .title = "?", .slot = (char *)"disk-?"};
-	struct vm_call call;
-
-	memset(list, 0, sizeof(*list));
-	if (!instance)
-		return 0;
-	if (resolve_opts(vm, NULL, "storage", instance, VMF_STORAGE, plugin, opts, err) < 0)
-		return -1;
-	unnamed.plugin = *plugin;
-	unnamed.opts = *opts;
-	vm_call_disk(vm, &unnamed, &call);
-	list->stride = sizeof(struct vmf_volume);
-	if (!(*plugin)->ops.storage.list)
-		return 0;
-	if ((*plugin)->ops.storage.list(&call.call, dashed, list, err) < 0)
-		return vmf_context(err, "storage \"%s\"", instance);
-	return 0;
-}
-
-const struct vmf_volume *vm_volume_at(const struct vmf_volume_list *list, size_t i)
-{
-	return (const struct vmf_volume *)((const char *)list->items + i * (list->stride ? list->stride : sizeof(*list->items)));
-}
-
-static int find_volumes(struct vm *vm, struct vmf_error *err)
-{
-	const struct plugin *plugin = NULL;
-	struct vmf_opts *opts = NULL;
-	struct vmf_volume_list list;
-	autofree char *prefix = vm_volume_prefix(vm);
-	const char *instance = conf_string(vm->root, "storage");
-	struct strv found = STRV_INIT;
-
-	if (list_own(vm, &plugin, &opts, &list, err) < 0) {
-		conf_opts_free(opts);
-		return -1;
-	}
-	for (size_t i = 0; i < list.count; i++)
-		if (volume_number(vm_volume_at(&list, i)->name, prefix) >= 0)
-			strv_add(&found, vm_volume_at(&list, i)->name);
-	conf_opts_free(opts);
-	strv_sort(&found);
-	for (size_t i = 0; i < found.count; i++)
-		if (!has_volume(vm, instance, found.items[i])) {
-			const char *number = found.items[i] + strlen(prefix) + 1;
-			struct vm_disk *disk = add_disk(vm, arena_dup(&vm->arena, number));
-
-			disk->volume = arena_dup(&vm->arena, found.items[i]);
-		}
-	strv_free(&found);
-	return 0;
-}
-
-char *vm_next_volume(struct vm *vm, struct vmf_error *err)
-{
-	const struct plugin *plugin = NULL;
-	struct vmf_opts *opts = NULL;
-	struct vmf_volume_list list;
-	autofree char *prefix = vm_volume_prefix(vm);
-	int next = 0;
-	bool moved = true;
-
-	if (list_own(vm, &plugin, &opts, &list, err) < 0) {
-		conf_opts_free(opts);
-		return NULL;
-	}
-	conf_opts_free(opts);
-	while (moved) { /* the first number that is free */
-		moved = false;
-		for (size_t i = 0; i < list.count; i++)
-			if (volume_number(vm_volume_at(&list, i)->name, prefix) == next) {
-				next++;
-				moved = true;
-			}
-	}
-	return str_printf("%s-%d", prefix, next);
-}
-
-int vm_resolve(struct vm *vm, struct vmf_error *err)
-{
-	if (vm->is_resolved)
-		return 0;
-	if (find_volumes(vm, err) < 0)
-		return vmf_context(err, "vm \"%s\"", vm->name);
-	for (size_t i = 0; i < vm->n_disks; i++) {
-		struct vm_disk *d = &vm->disks[i];
-
-		if (resolve_opts(vm, d->section, "storage", d->instance, VMF_STORAGE, &d->plugin, &d->opts, err) < 0)
-			return vmf_context(err, "vm \"%s\": disk \"%s\"", vm->name, d->title);
-	}
-	for (size_t i = 0; i < vm->n_nics; i++) {
-		struct vm_nic *n = &vm->nics[i];
-
-		if (resolve_opts(vm, n->section, "network", n->instance, VMF_NETWORK, &n->plugin, &n->opts, err) < 0)
-			return vmf_context(err, "vm \"%s\": nic \"%s\"", vm->name, n->title);
-	}
-	if (vm->display.name) {
-		const struct conf_section *section = conf_find(vm->root, "display", NULL), *layers[1];
-
-		vm->display.plugin = plugin_get(VMF_DISPLAY, vm->display.name, err);
-		if (!vm->display.plugin)
-			return vmf_context(err, "vm \"%s\": display", vm->name);
-		layers[0] = section ? conf_find(section, vm->display.name, NULL) : NULL;
-		vm->display.opts = conf_opts_resolve(&vm->display.plugin->desc, layers, 1, err);
-		if (!vm->display.opts)
-			return vmf_context(err, "vm \"%s\": display", vm->name);
-	}
-	vm->is_resolved = true;
-	return 0;
 }

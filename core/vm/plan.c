@@ -6,12 +6,11 @@
  * step is run, "commit" behind the last one. What is in it after its writer has died:
  *   no commit, undo plan     the steps in it are undone, last first
  *   no commit, forward plan  the steps (all were written before the first was run) are run again
- *   commit                   a start's journal: the record of what a tear-down must undo; else only to be removed
- *   commit, then-end         all is done but for the end of QEMU, which is torn down
- *   commit, ending           a start's journal whose tear-down was begun: done once QEMU is gone
- * "also NAME" names a second VM that the operation concerns: its journal is a link to this one, so that a command on
- * either finds it.
- * Undo and run are idempotent, so a recovery that dies is simply done once more.
+ *   commit                   a start's journal: the record of what a tear-down must undo; else only to be
+ * removed commit, then-end         all is done but for the end of QEMU, which is torn down commit, ending a
+ * start's journal whose tear-down was begun: done once QEMU is gone "also NAME" names a second VM that the
+ * operation concerns: its journal is a link to this one, so that a command on either finds it. Undo and run
+ * are idempotent, so a recovery that dies is simply done once more.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -194,7 +193,8 @@ static int journal_open(struct plan *plan, struct vmf_error *err)
 	plan->fd = open(plan->path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (plan->fd < 0)
 		return vmf_fail_errno(err, NULL, "cannot write %s", plan->path);
-	strbuf_printf(&head, "plan %s %d%s\n", plan->operation, (int)getpid(), plan->forward ? " forward" : "");
+	strbuf_printf(
+		&head, "plan %s %d%s\n", plan->operation, (int)getpid(), plan->forward ? " forward" : "");
 	if (plan->also)
 		strbuf_printf(&head, "also %s\n", plan->also);
 	if (plan->then_end)

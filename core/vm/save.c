@@ -59,13 +59,15 @@ static int wait_migration(struct vm *vm, struct vmf_error *err)
 			return -1;
 		status = json_string_value(json_object_get(answer, "status"));
 		ram = json_object_get(answer, "ram");
-		if (log_progress("saving memory", (uint64_t)json_integer_value(json_object_get(ram, "transferred")), 0) < 0)
+		if (log_progress("saving memory",
+			    (uint64_t)json_integer_value(json_object_get(ram, "transferred")), 0) < 0)
 			vmf_fail(err, VMF_E_FAILED, 0, NULL, "interrupted");
 		else if (status && str_equal(status, "failed"))
-			vmf_fail(err, VMF_E_FAILED, 0, "is there room on the disk?", "QEMU could not save the memory: %s",
-				json_string_value(json_object_get(answer, "error-desc")) ?
-					json_string_value(json_object_get(answer, "error-desc")) :
-					"the file could not be written");
+			vmf_fail(err, VMF_E_FAILED, 0, "is there room on the disk?",
+				"QEMU could not save the memory: %s",
+				json_string_value(json_object_get(answer, "error-desc"))
+					? json_string_value(json_object_get(answer, "error-desc"))
+					: "the file could not be written");
 		else if (status && str_equal(status, "cancelled"))
 			vmf_fail(err, VMF_E_FAILED, 0, NULL, "saving was cancelled");
 		done = status && str_equal(status, "completed");
@@ -99,8 +101,10 @@ static int write_memory(struct vm *vm, json_t *args, void *data, struct vmf_erro
 		return vmf_fail_errno(err, NULL, "cannot write %s", temporary);
 	}
 	if (qmp_command(vm->qmp, "migrate-set-parameters", limit, NULL, deadline, err) < 0 ||
-		qmp_command_fd(vm->qmp, "getfd", json_pack("{s:s}", "fdname", "saved"), fd, NULL, deadline, err) < 0 ||
-		qmp_command(vm->qmp, "migrate", json_pack("{s:s}", "uri", "fd:saved"), NULL, deadline, err) < 0 ||
+		qmp_command_fd(vm->qmp, "getfd", json_pack("{s:s}", "fdname", "saved"), fd, NULL, deadline,
+			err) < 0 ||
+		qmp_command(vm->qmp, "migrate", json_pack("{s:s}", "uri", "fd:saved"), NULL, deadline, err) <
+			0 ||
 		wait_migration(vm, err) < 0)
 		return -1;
 	if (fsync(fd) < 0 || rename(temporary, path) < 0)
@@ -141,8 +145,8 @@ int vm_save(struct vm *vm, struct vmf_error *err)
 			"vm \"%s\": it is %s and cannot be saved", vm->name, state.status);
 	plan = plan_new(vm, "save", true);
 	plan_then_end(plan);
-	plan_add(plan, &step_save_pause, json_pack("{s:b}", "was_running", str_equal(state.status, "running")),
-		"pause the guest");
+	plan_add(plan, &step_save_pause,
+		json_pack("{s:b}", "was_running", str_equal(state.status, "running")), "pause the guest");
 	plan_add(plan, &step_save_write, json_pack("{s:s, s:s}", "path", path, "temporary", temporary),
 		"write its memory to %s", path);
 	if (vm->ctx->dry_run) {

@@ -6,6 +6,7 @@
 #include "vm/vm.h"
 
 #define SERIAL_MAX 4
+#define READY_MS 60000 /* for QEMU to come up; under load, with much memory to restore */
 
 struct start {
 	const struct vm_start_options *options;

@@ -58,7 +58,8 @@ static void read_alive(int dir_fd, struct vm_state *state)
 	process = state->pid ? proc_state(state->pid) : 0;
 	if (process == 'T' || process == 't') {
 		say(state, VM_ALIVE, "hung");
-		snprintf(state->detail, sizeof(state->detail), "QEMU (pid %d) is stopped by a signal", (int)state->pid);
+		snprintf(state->detail, sizeof(state->detail), "QEMU (pid %d) is stopped by a signal",
+			(int)state->pid);
 	}
 }
 
@@ -95,6 +96,7 @@ static void read_state(struct ctx *ctx, const char *name, bool has_lock, struct 
 	autofree char *lasting = plan_journal_path(ctx, name, true);
 	autoclose int dir_fd = open(run, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	autoclose int fd = dir_fd < 0 ? -1 : openat(dir_fd, "lock", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	bool is_others = (dir_fd < 0 || fd < 0) && errno == EACCES;
 	enum journal_state journal = JOURNAL_NONE;
 	bool is_busy = false;
 
@@ -115,7 +117,10 @@ static void read_state(struct ctx *ctx, const char *name, bool has_lock, struct 
 			return;
 		}
 	}
-	if (is_busy)
+	if (is_others) {
+		say(state, VM_UNKNOWN, "unknown");
+		snprintf(state->detail, sizeof(state->detail), "its run folder is another user's");
+	} else if (is_busy)
 		say_busy(state, journal >= JOURNAL_STARTED ? "stopping" : "busy");
 	else if (journal == JOURNAL_STARTED)
 		read_ended(dir_fd, state);
@@ -156,7 +161,8 @@ void vm_state_ask(struct vm *vm, struct vm_state *state, int64_t deadline_ms)
 		}
 	} else if (err.code == VMF_E_TIMEOUT) {
 		say(state, VM_ALIVE, "hung");
-		snprintf(state->detail, sizeof(state->detail), "QEMU (pid %d) does not answer", (int)state->pid);
+		snprintf(state->detail, sizeof(state->detail), "QEMU (pid %d) does not answer",
+			(int)state->pid);
 		vm_qmp_close(vm);
 	} else { /* it ended meanwhile, perhaps */
 		vm_qmp_close(vm);
@@ -176,9 +182,11 @@ int vm_need_alive(struct vm *vm, struct vm_state *state, struct vmf_error *err)
 	vm_state_of(vm, state);
 	if (state->phase == VM_ALIVE)
 		return 0;
-	hint = str_printf(state->phase == VM_CRASHED ? "`vmf %s log` has QEMU's last words" : "`vmf %s start` starts it",
+	hint = str_printf(state->phase == VM_CRASHED ? "`vmf %s log` has QEMU's last words"
+						     : "`vmf %s start` starts it",
 		vm->name);
-	return vmf_fail(err, VMF_E_STATE, 0, hint, "vm \"%s\" is not running, it is %s", vm->name, state->status);
+	return vmf_fail(
+		err, VMF_E_STATE, 0, hint, "vm \"%s\" is not running, it is %s", vm->name, state->status);
 }
 
 int vm_need_off(struct vm *vm, struct vmf_error *err)
@@ -187,8 +195,8 @@ int vm_need_off(struct vm *vm, struct vmf_error *err)
 
 	vm_state_of(vm, &state);
 	if (state.phase == VM_ALIVE || state.phase == VM_STARTING)
-		return vmf_fail(err, VMF_E_STATE, 0, "`stop` or `shutdown` it first", "vm \"%s\" is %s", vm->name,
-			state.status);
+		return vmf_fail(err, VMF_E_STATE, 0, "`stop` or `shutdown` it first", "vm \"%s\" is %s",
+			vm->name, state.status);
 	return 0;
 }
 
@@ -201,13 +209,14 @@ int vm_need_unlocked(struct vm *vm, struct vmf_error *err)
 		return 0;
 	v = conf_get(vm->root, "locked");
 	hint = str_printf("`vmf %s unlock` allows changes again", vm->name);
-	return vmf_fail(err, VMF_E_PERMISSION, 0, hint, "vm \"%s\" is locked (%s)", vm->name, conf_where(v->file, v->line));
+	return vmf_fail(err, VMF_E_PERMISSION, 0, hint, "vm \"%s\" is locked (%s)", vm->name,
+		conf_where(v->file, v->line));
 }
 
 /* ---- the run folder and its lock ---------------------------------------------------------- */
 
-/* To ask for a name that nobody has loads every module of nsswitch.conf, and most machines have no user vmf: the
- * package's own user is looked up where packages put users. */
+/* To ask for a name that nobody has loads every module of nsswitch.conf, and most machines have no user vmf:
+ * the package's own user is looked up where packages put users. */
 static struct passwd *local_user(const char *name)
 {
 	FILE *file = fopen("/etc/passwd", "re");
@@ -238,7 +247,8 @@ static int qemu_identity(struct vm *vm, struct vmf_error *err)
 	if (!pw)
 		pw = getpwnam("nobody");
 	if (!pw)
-		return vmf_fail(err, VMF_E_MISSING, 0, "set user = ... in vmf.conf", "no user to run QEMU as");
+		return vmf_fail(
+			err, VMF_E_MISSING, 0, "set user = ... in vmf.conf", "no user to run QEMU as");
 	vm->qemu_uid = pw->pw_uid;
 	vm->qemu_gid = pw->pw_gid;
 	return 0;
@@ -248,7 +258,8 @@ int vm_run_open(struct vm *vm, bool create, struct vmf_error *err)
 {
 	if (vm->run_fd >= 0)
 		return 0;
-	/* QEMU, which may be another user, must be able to walk through: sockets and files have modes of their own */
+	/* QEMU, which may be another user, must be able to walk through: sockets and files have modes of
+	 * their own */
 	if (create) {
 		if (qemu_identity(vm, err) < 0 || paths_create(&vm->ctx->paths, err) < 0)
 			return -1;
@@ -265,8 +276,8 @@ static bool is_same(int fd, int dir_fd, const char *path)
 {
 	struct stat a, b;
 
-	return fstat(fd, &a) == 0 && fstatat(dir_fd, path, &b, AT_SYMLINK_NOFOLLOW) == 0 && a.st_dev == b.st_dev &&
-		a.st_ino == b.st_ino;
+	return fstat(fd, &a) == 0 && fstatat(dir_fd, path, &b, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
 static void close_run(struct vm *vm)
@@ -290,7 +301,7 @@ int vm_lock(struct vm *vm, struct vmf_error *err)
 		vm->run_fd = -1;
 		if (vm_run_open(vm, true, err) < 0)
 			return -1;
-		vm->op_fd = openat(vm->run_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+		vm->op_fd = openat(vm->run_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 		if (vm->op_fd < 0 && errno != ENOENT) {
 			vmf_fail_errno(err, NULL, "cannot write %s/lock", vm->run_dir);
 			close_run(vm);
@@ -304,11 +315,13 @@ int vm_lock(struct vm *vm, struct vmf_error *err)
 				"vm \"%s\": another vmf is at work on it", vm->name);
 		}
 		/* the one before us may have removed the folder while we waited */
-		if (vm->op_fd >= 0 && is_same(vm->op_fd, vm->run_fd, "lock") && is_same(vm->run_fd, AT_FDCWD, vm->run_dir))
+		if (vm->op_fd >= 0 && is_same(vm->op_fd, vm->run_fd, "lock") &&
+			is_same(vm->run_fd, AT_FDCWD, vm->run_dir))
 			break;
 		close_run(vm);
 		if (time_now_ms() > deadline)
-			return vmf_fail(err, VMF_E_BUSY, 0, NULL, "vm \"%s\": its run folder comes and goes", vm->name);
+			return vmf_fail(err, VMF_E_BUSY, 0, NULL, "vm \"%s\": its run folder comes and goes",
+				vm->name);
 	}
 	json_decref(vm->slots);
 	vm->slots = NULL;

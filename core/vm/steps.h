@@ -7,12 +7,12 @@
 
 const struct step *step_find(const char *name);
 
-extern const struct step step_run_folder;      /* start.c */
-extern const struct step step_disk_attach;
-extern const struct step step_nic_up;
-extern const struct step step_display;
+extern const struct step step_run_folder;      /* start_qemu.c */
 extern const struct step step_spawn;
 extern const struct step step_ready;
+extern const struct step step_disk_attach;     /* start.c */
+extern const struct step step_nic_up;
+extern const struct step step_display;
 extern const struct step step_definition;      /* create.c */
 extern const struct step step_volume_create;
 extern const struct step step_volume_remove;   /* destroy.c */

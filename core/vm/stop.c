@@ -90,7 +90,8 @@ int vm_shutdown(struct vm *vm, int64_t timeout_ms, struct vmf_error *err)
 	if (vm_need_unlocked(vm, err) < 0 || vm_need_alive(vm, &state, err) < 0)
 		return -1;
 	pidfd = state.pid > 0 ? proc_pidfd(state.pid) : -1;
-	/* a guest that is still booting may not have heard it: the button is pressed again each few seconds */
+	/* a guest that is still booting may not have heard it: the button is pressed again each few seconds
+	 */
 	while (pidfd >= 0) {
 		int64_t now = time_now_ms(), next;
 
@@ -109,7 +110,8 @@ int vm_shutdown(struct vm *vm, int64_t timeout_ms, struct vmf_error *err)
 		if (proc_wait_end(pidfd, next))
 			break;
 		if (log_progress("waiting for the guest to shut down", 0, 0) < 0)
-			return vmf_fail(err, VMF_E_FAILED, 0, NULL, "vm \"%s\": interrupted; the guest was asked", vm->name);
+			return vmf_fail(err, VMF_E_FAILED, 0, NULL,
+				"vm \"%s\": interrupted; the guest was asked", vm->name);
 		if (time_now_ms() >= deadline)
 			return vmf_fail(err, VMF_E_TIMEOUT, 0, "`stop` ends it at once, or give --force",
 				"vm \"%s\": the guest has not shut down within %lld s", vm->name,
@@ -123,7 +125,8 @@ static int tell(struct vm *vm, const char *command, struct vmf_error *err)
 {
 	int64_t deadline = time_now_ms() + QMP_MS;
 
-	if (vm_need_unlocked(vm, err) < 0 || vm_need_alive(vm, NULL, err) < 0 || vm_qmp(vm, deadline, err) < 0)
+	if (vm_need_unlocked(vm, err) < 0 || vm_need_alive(vm, NULL, err) < 0 ||
+		vm_qmp(vm, deadline, err) < 0)
 		return -1;
 	if (qmp_command(vm->qmp, command, NULL, NULL, deadline, err) < 0)
 		return vmf_context(err, "vm \"%s\"", vm->name);

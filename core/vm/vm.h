@@ -39,6 +39,10 @@ extern const struct conf_schema vm_schema;
 /* Reads vmf.conf and class default, once. */
 int ctx_load(struct ctx *ctx, struct vmf_error *err);
 void ctx_free(struct ctx *ctx);
+/* Merges a file that need not be there; *IS_THERE, unless NULL, says whether it is. */
+int layer_add_optional(struct conf *conf, const char *path, bool *is_there, struct vmf_error *err);
+/* The layers up to and with a class; the context's. NULL and err. */
+struct conf *ctx_class(struct ctx *ctx, const char *name, struct vmf_error *err);
 
 /* ---- a VM --------------------------------------------------------------------------------- */
 
@@ -112,6 +116,8 @@ int vm_become(struct vm *vm, const char *text, struct vmf_error *err);
 /* The same after the definition was changed; what was resolved or connected is given up. */
 int vm_reload(struct vm *vm, struct vmf_error *err);
 void vm_free(struct vm *vm);
+/* A further disk of the model, with the defaults; valid until the next one. TITLE lives as long as the VM. */
+struct vm_disk *vm_add_disk(struct vm *vm, const char *title);
 /* Loads the plugins of disks, NICs and display and finds the VM's volumes. */
 int vm_resolve(struct vm *vm, struct vmf_error *err);
 /* Names of all defined VMs, sorted. */
@@ -179,6 +185,7 @@ enum vm_phase {
 	VM_STARTING,    /* another vmf is at it */
 	VM_ENDED,       /* QEMU ended by itself (guest's power-off, quit); not yet tidied */
 	VM_CRASHED,     /* QEMU was killed or died */
+	VM_UNKNOWN,     /* another user's: it cannot be seen from here */
 	VM_INTERRUPTED, /* a vmf died at work; the next command on it undoes or finishes that */
 };
 

@@ -191,7 +191,7 @@ int fq_find_or_fail(struct fq_store *s, const char *name, struct fq_volume *v, s
 
 int fq_find_none(struct fq_store *s, const char *name, struct vmf_error *err)
 {
-	struct fq_volume v;
+	struct fq_volume v = {.file = ""};
 
 	if (fq_name_check(s->c, name, err) < 0)
 		return -1;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Any bytes as a configuration. A first line "!KEY=VALUE" is a setting and a change; the rest is the file.
- * Looks for more than crashes: errors have a place, what was read can be changed, and nothing spoils the next file.
+ * Looks for more than crashes: errors have a place, what was read can be changed, and nothing spoils the next
+ * file.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -27,7 +28,8 @@ static void need(bool truth, const char *what)
 static bool outcome(int rc, struct vmf_error *err, const char *place)
 {
 	need((rc < 0) == (err->code != 0), "result and error differ");
-	for (const char *line = err->message; line && place; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL)
+	for (const char *line = err->message; line && place;
+		line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL)
 		need(str_starts(line, place), err->message);
 	error_clear(err);
 	return rc == 0;
@@ -53,7 +55,8 @@ static void check_plugins(const struct conf_section *in)
 		need(outcome(again ? 0 : -1, &err, NULL), "saved options cannot be loaded");
 		for (size_t j = 0; j < opts->n_values; j++)
 			need(!opts->values[j] == !again->values[j] &&
-					(!opts->values[j] || opts->values[j]->n_items == again->values[j]->n_items),
+					(!opts->values[j] ||
+						opts->values[j]->n_items == again->values[j]->n_items),
 				"saved options are others");
 		conf_opts_free(opts);
 		conf_opts_free(again);
@@ -79,7 +82,8 @@ static void check_edit(const char *text, const char *setting, bool good)
 	need(str_equal(once, twice), "the same change again changes more");
 	conf = conf_new(&test_schema);
 	if (good)
-		need(outcome(conf_add_text(conf, "t", once, strlen(once), &err), &err, "t"), "what was changed cannot be read");
+		need(outcome(conf_add_text(conf, "t", once, strlen(once), &err), &err, "t"),
+			"what was changed cannot be read");
 	conf_free(conf);
 }
 

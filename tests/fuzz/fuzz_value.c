@@ -20,8 +20,8 @@ static void need(bool truth, const char *what)
 
 static void check_type(uint32_t type, uint32_t flags, const char *text)
 {
-	const struct vmf_option option = {.name = "x", .type = type, .flags = flags, .choices = "a|bc|d", .min = -5,
-		.max = INT64_MAX};
+	const struct vmf_option option = {
+		.name = "x", .type = type, .flags = flags, .choices = "a|bc|d", .min = -5, .max = INT64_MAX};
 	struct vmf_error err = VMF_ERROR_INIT;
 	int64_t number = 0;
 	int rc = value_check(&option, text, &number, &err);
@@ -36,7 +36,8 @@ static void check_type(uint32_t type, uint32_t flags, const char *text)
 		uint64_t back;
 
 		/* rounded to one place behind the point */
-		need(value_parse_size(shown, 1, &back, &err) == 0 || number > INT64_MAX / 100 * 99, "a size that is none");
+		need(value_parse_size(shown, 1, &back, &err) == 0 || number > INT64_MAX / 100 * 99,
+			"a size that is none");
 		error_clear(&err);
 	}
 	error_clear(&err);

@@ -40,6 +40,8 @@ if [ "$(id -u)" = 0 ]; then
 	ok "and writes to its disk" guest r0 'disk-write vda 2 3 && disk-check vda'
 	stat -c '%U %a' "$("$VMF" r0 drives --json | jq -r '.drives[0].path')" >"$out"
 	says "the image is still root's alone" '^root 600'
+	[ "$(stat -c %a "$VMF_HOME/run/r0/q")" = 700 ] && [ "$(stat -c %a "$VMF_HOME/run/r0/lock")" = 600 ]
+	result $? "nobody else comes to its screen, or holds its lock"
 	stat -c '%n %a' "$VMF_HOME"/run/r0/* >"$out"
 	! grep -E '(qmp|ev|hmp|s0) .*[1-7]$' "$out"
 	result $? "its sockets are for root alone"

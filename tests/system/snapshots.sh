@@ -137,6 +137,7 @@ ok "to what it was" agree 1
 
 # The guest numbers blocks: the first of each disk gets 1, 2, 3, ... in turn, each on the disk before the next.
 # So in any one moment no disk is ahead of one before it, nor behind it by more than one.
+# shellcheck disable=SC2016 # the guest's shell expands it
 writer='i=0; while :; do i=$((i+1)); for d in vda vdb; do printf "%-512s" $i | dd of=/dev/$d bs=512 count=1 oflag=direct seek=8000 2>/dev/null; done; done'
 
 number() # VOLUME: what the guest has written there
@@ -279,6 +280,19 @@ clone_or_nothing()
 each_point "clone" no_clone clone_or_nothing clone clone --from web
 each_point "full copy" no_clone clone_or_nothing clone clone --from web --copy
 run "$VMF" clone destroy --yes
+
+# ended by a signal in the midst of a copy
+run "$VMF" big create --disk 1G
+run qemu-io -f qcow2 -c 'write -P 1 0 600M' "$images/big-0.qcow2"
+background "$VMF" clone clone --from big --copy
+clone_pid=${background_pids##* }
+wait_for 20 test -e "$VMF_HOME/etc/vms/clone.conf"
+kill -TERM "$clone_pid"
+wait "$clone_pid"
+fails "a full copy that is stopped fails" 1 sh -c "exit $?"
+ok "and has left nothing" clone_or_nothing
+ok "nor has the VM" test ! -e "$VMF_HOME/etc/vms/clone.conf"
+run "$VMF" big destroy --yes
 
 running_or_all()
 {

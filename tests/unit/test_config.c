@@ -123,18 +123,20 @@ static const char all_of_it[] = "\xef\xbb\xbf# a comment: memory = 1G\n"
 START_TEST(syntax)
 {
 	const struct conf_section *disk;
-	static const char text[] = "class = 'it\\'s \\n # no comment' # one\n"
-				   "append = \"tab\\t \\\"x\\\" \\x41\\102 ${nothing:-de fault} \\${no} two\\\n"
-				   "lines\"\n"
-				   "args = { # first\n"
-				   "  \"a,b\", // second\n"
-				   "  'c}', /* third */ -d,\n"
-				   "}\n"
-				   "args += {}\n"
-				   "args += \"e\"\n"
-				   "cdrom = ${nothing:-/srv/a b.iso}\n";
+	static const char text[] =
+		"class = 'it\\'s \\n # no comment' # one\n"
+		"append = \"tab\\t \\\"x\\\" \\x41\\102 ${nothing:-de fault} \\${no} two\\\n"
+		"lines\"\n"
+		"args = { # first\n"
+		"  \"a,b\", // second\n"
+		"  'c}', /* third */ -d,\n"
+		"}\n"
+		"args += {}\n"
+		"args += \"e\"\n"
+		"cdrom = ${nothing:-/srv/a b.iso}\n";
 
-	ck_assert_int_eq(conf_add_text(conf, "t", all_of_it, sizeof(all_of_it) - 1 - strlen("storage = 'it''s'\n"), &err),
+	ck_assert_int_eq(conf_add_text(conf, "t", all_of_it,
+				 sizeof(all_of_it) - 1 - strlen("storage = 'it''s'\n"), &err),
 		0);
 	add_to(conf, "u", text);
 	ck_assert_str_eq(conf_string(root, "class"), "it's \\n # no comment");
@@ -172,8 +174,8 @@ END_TEST
 
 START_TEST(words_mean_themselves)
 {
-	static const char *const words[] = {"/srv/x/", "a-b_c.d:e@f%g", "$HOME", "a$", "5.", "~", "\\", "a\\nb", "-", "\xc3\xa4",
-		"a/b", "/", "!", "[1]", "<>|&;?^`"};
+	static const char *const words[] = {"/srv/x/", "a-b_c.d:e@f%g", "$HOME", "a$", "5.", "~", "\\",
+		"a\\nb", "-", "\xc3\xa4", "a/b", "/", "!", "[1]", "<>|&;?^`"};
 
 	for (size_t i = 0; i < VMF_COUNT(words); i++) {
 		autofree char *text = str_printf("class = %s\n", words[i]);
@@ -187,8 +189,10 @@ END_TEST
 /* Whatever conf_quote() makes reads back as it was. */
 START_TEST(quoted_strings_read_back)
 {
-	static const char *const words[] = {"", "a b", "\"", "\\", "\\\"", "${x}", "$", "${", "a\nb\tc", ("\x01\x7f" "1"), "'", "#",
-		"// x", "/* y */", "}", "\xf0\x9f\x98\x80", "\r\n", "\\n", "a\\"};
+	static const char *const words[] = {"", "a b", "\"", "\\", "\\\"", "${x}", "$", "${", "a\nb\tc",
+		("\x01\x7f"
+		 "1"),
+		"'", "#", "// x", "/* y */", "}", "\xf0\x9f\x98\x80", "\r\n", "\\n", "a\\"};
 
 	for (size_t i = 0; i < VMF_COUNT(words); i++) {
 		autofree char *quoted = conf_quote(words[i]);
@@ -205,14 +209,17 @@ START_TEST(merging)
 {
 	struct conf *copy, *other;
 
-	add_to(conf, "built-in", "class = \"a\"\nargs = {\"0\"}\ndisk \"x\" { size = 1K tags = {\"t\"} lvm { thin = no } }\n"
-				 "display { vnc-tcp { } vnc-unix { } }\n");
+	add_to(conf, "built-in",
+		"class = \"a\"\nargs = {\"0\"}\ndisk \"x\" { size = 1K tags = {\"t\"} lvm { thin = no } }\n"
+		"display { vnc-tcp { } vnc-unix { } }\n");
 	ck_assert(!conf_is_set(root, "class"));
 	ck_assert_str_eq(where(root, "class"), "built-in");
 	add_to(conf, "main", "memory = 1G\nargs += {\"1\"}\ndisk \"x\" { storage = \"s\" }\n");
 	copy = conf_copy(conf);
-	add_to(copy, "vm", "\nclass = \"b\"\nargs += {\"2\"}\nwords += three\n"
-			   "disk \"x\" { tags += u size = 2K }\ndisk \"y\" { lvm { thin = yes } }\ndisplay { vnc-tcp { } }\n");
+	add_to(copy, "vm",
+		"\nclass = \"b\"\nargs += {\"2\"}\nwords += three\n"
+		"disk \"x\" { tags += u size = 2K }\ndisk \"y\" { lvm { thin = yes } }\ndisplay { vnc-tcp { "
+		"} }\n");
 
 	/* the copy has all */
 	root = conf_root(copy);
@@ -274,7 +281,8 @@ START_TEST(paths)
 	char here[4096];
 
 	ck_assert_ptr_nonnull(getcwd(here, sizeof(here)));
-	ck_assert_int_eq(conf_add_file(conf, put("a.conf", "cdrom = \"iso/x.iso\"\nkey_file = ./k\n"), &err), 0);
+	ck_assert_int_eq(
+		conf_add_file(conf, put("a.conf", "cdrom = \"iso/x.iso\"\nkey_file = ./k\n"), &err), 0);
 	ck_assert(str_starts(conf_string(root, "cdrom"), folder));
 	ck_assert(str_ends(conf_string(root, "cdrom"), "/iso/x.iso"));
 	ck_assert_uint_eq(strlen(conf_string(root, "key_file")), strlen(folder) + 2);
@@ -293,12 +301,13 @@ END_TEST
 
 START_TEST(settings)
 {
-	static const char *const list[] = {"memory=2048", "cpus=3", "args=-x", "args+={\"-y\", \"z z\"}", "disk.root.size=20G",
-		"disk.\"a.b\".size=1G", "disk.root.lvm.vg=v g", "display.vnc-tcp.port=5901", "append=${no} \"q\"", "storage.s.lvm.vg=x",
-		"class=a=b"};
+	static const char *const list[] = {"memory=2048", "cpus=3", "args=-x", "args+={\"-y\", \"z z\"}",
+		"disk.root.size=20G", "disk.\"a.b\".size=1G", "disk.root.lvm.vg=v g",
+		"display.vnc-tcp.port=5901", "append=${no} \"q\"", "storage.s.lvm.vg=x", "class=a=b"};
 
 	for (size_t i = 0; i < VMF_COUNT(list); i++)
-		ck_assert_msg(conf_add_setting(conf, list[i], "-o", &err) == 0, "%s: %s", list[i], err.message);
+		ck_assert_msg(
+			conf_add_setting(conf, list[i], "-o", &err) == 0, "%s: %s", list[i], err.message);
 	ck_assert_int_eq(conf_number(root, "memory"), INT64_C(2) << 30);
 	ck_assert_str_eq(where(root, "memory"), "-o");
 	ck_assert(conf_is_set(root, "memory"));
@@ -352,7 +361,8 @@ static const struct {
 	{"zzz = 2G\n", "t:1: \"zzz\" is no option, vmf.conf(5) lists what there is"},
 	{"size = 2G\n", "t:1: \"size\" is no option, it belongs into a section: disk"},
 	{"disk \"a\" { sze = 1\n }\n", "t:1: \"sze\" is no option of disk, do you mean size?"},
-	{"disk \"a\" { zzz = 1\n }\n", "t:1: \"zzz\" is no option of disk, there are size, storage, readonly, tags"},
+	{"disk \"a\" { zzz = 1\n }\n",
+		"t:1: \"zzz\" is no option of disk, there are size, storage, readonly, tags"},
 	{"dsk \"a\" { size = 1K }\n", "t:1: \"dsk\" is no section, do you mean disk?"},
 	{"\n/*\n*/ memory = 2X\n", "t:3: memory: \"2X\" is no size, its unit is K, M, G or T"},
 	{"cpus = 0\n", "t:1: cpus: \"0\" is out of range, from 1 to 64"},
@@ -367,8 +377,8 @@ static const struct {
 	{"display { a { }\n a { } }\n", "t:2: a stands here and in line 1, put all into one"},
 	{"disk { }\n", "t:1: \"disk\" has no name, write disk \"NAME\" { ... }"},
 	{"display \"x\" { }\n", "t:1: \"display\" has no name of its own, write { behind it"},
-	{"disk \"a\\\\b\" { }\n",
-		"t:1: \"a\\\\b\" is no name for a disk: no backslash, quote or variable, at most 200 characters"},
+	{"disk \"a\\\\b\" { }\n", "t:1: \"a\\\\b\" is no name for a disk: no backslash, quote or variable, "
+				  "at most 200 characters"},
 	{"disk = 5\n", "t:1: \"disk\" is a section, write it with { and }"},
 	{"disk \"x\"\n", "t:1: \"disk\" is a section, write it with { and }"},
 	{"memory { }\n", "t:1: \"memory\" is an option, write NAME = VALUE"},
@@ -381,11 +391,13 @@ static const struct {
 	{"cpus =\nmemory = 1G\n", "t:1: \"cpus\" has no value, write one behind the ="},
 	{"cpus = \n", "t:1: \"cpus\" has no value, write one behind the ="},
 	{"cpus = }\n", "t:1: \"cpus\" has no value, write one behind the ="},
-	{"foo\nmemory = 1G\n", "t:1: \"foo\" stands alone, write NAME = VALUE, and quotes around a value with blanks"},
+	{"foo\nmemory = 1G\n",
+		"t:1: \"foo\" stands alone, write NAME = VALUE, and quotes around a value with blanks"},
 	{"foo", "t:1: \"foo\" cannot stand here alone: write NAME = VALUE"},
 	{"\"cpus\" = 2\n", "t:1: \"cpus\" cannot stand here: write NAME = VALUE, the name without quotes"},
 	{"= 2\n", "t:1: \"=\" cannot stand here alone: write NAME = VALUE"},
-	{"class = \"abc\ncpus = 2\n", "t:1: the string has no end on its line, add \" (or \\ at the end of the line)"},
+	{"class = \"abc\ncpus = 2\n",
+		"t:1: the string has no end on its line, add \" (or \\ at the end of the line)"},
 	{"class = 'abc\n", "t:1: the string has no end on its line, add ' (or \\ at the end of the line)"},
 	{"class = \"abc", "t:1: the string has no end on its line, add \" (or \\ at the end of the line)"},
 	{"/* abc\n", "t:1: the comment that begins here has no end, add */"},
@@ -399,9 +411,8 @@ static const struct {
 	{"class = ${}\n", "t:1: a variable is written as ${name} or ${name:-default}"},
 	{"class = ${a-b}\n", "t:1: a variable is written as ${name} or ${name:-default}"},
 	{"class = \"${a\"\n", "t:1: a variable is written as ${name} or ${name:-default}"},
-	{"class = \"${a:-x\ny}\"\n",
-		"t:1: a variable is written as ${name} or ${name:-default}\n"
-		"t:2: \"y\" cannot stand here alone: write NAME = VALUE"},
+	{"class = \"${a:-x\ny}\"\n", "t:1: a variable is written as ${name} or ${name:-default}\n"
+				     "t:2: \"y\" cannot stand here alone: write NAME = VALUE"},
 	{"class = \"\\400\"\n", "t:1: \\400 is no character, octal ones go from \\001 to \\377"},
 	{"class = \"\\9\"\n", "t:1: \\9 is no character, octal ones go from \\001 to \\377"},
 	{"class = \"a\\0b\"\n", "t:1: a string cannot hold a zero byte"},
@@ -420,7 +431,8 @@ static const struct {
 	{"nic \"a\" { mac = 01:00:00:00:00:00 }\n",
 		"t:1: mac: \"01:00:00:00:00:00\" is a multicast address, the first byte of a NIC's is even"},
 	/* all of them, and what is right in between does no harm */
-	{"memroy = 1\ncpus = x\nclass = \"a\"\n\ndisk \"a\" {\n size = 1Q\n foo\n}\ndisk \"b\" { size = 1 }\n",
+	{"memroy = 1\ncpus = x\nclass = \"a\"\n\ndisk \"a\" {\n size = 1Q\n foo\n}\ndisk \"b\" { size = 1 "
+	 "}\n",
 		"t:1: \"memroy\" is no option, do you mean memory?\n"
 		"t:2: cpus: \"x\" is no whole number\n"
 		"t:6: size: \"1Q\" is no size, its unit is K, M, G or T\n"
@@ -531,12 +543,14 @@ END_TEST
 
 START_TEST(includes)
 {
-	const char *path = put("a.conf", "cpus = 2\nargs = {a}\ninclude(\"sub/b.conf\")\nargs += {c}\nmemory = 1G\n");
+	const char *path =
+		put("a.conf", "cpus = 2\nargs = {a}\ninclude(\"sub/b.conf\")\nargs += {c}\nmemory = 1G\n");
 	autofree char *sub = path_join(folder, "sub");
 
 	ck_assert_int_eq(mkdir(sub, 0700), 0);
-	put("sub/b.conf", "# in the place where it is included\ncpus = 3\nargs += {b}\nmemory = 2G\ncdrom = x\n"
-			  "disk \"x\" { size = 1K }\ninclude(\"c.conf\")\n");
+	put("sub/b.conf",
+		"# in the place where it is included\ncpus = 3\nargs += {b}\nmemory = 2G\ncdrom = x\n"
+		"disk \"x\" { size = 1K }\ninclude(\"c.conf\")\n");
 	put("sub/c.conf", "class = \"c\"\n");
 	ck_assert_msg(conf_add_file(conf, path, &err) == 0, "%s", err.message);
 	ck_assert_int_eq(conf_number(root, "cpus"), 3);
@@ -551,7 +565,8 @@ END_TEST
 
 START_TEST(includes_that_are_wrong)
 {
-	const char *path = put("a.conf", "cpus = x\ninclude(\"b.conf\")\ninclude(\"none.conf\")\ninclude(\".\")\n");
+	const char *path =
+		put("a.conf", "cpus = x\ninclude(\"b.conf\")\ninclude(\"none.conf\")\ninclude(\".\")\n");
 
 	put("b.conf", "\n\nmemory = y\ninclude(\"a.conf\")\n");
 	ck_assert_int_eq(conf_add_file(conf, path, &err), -1);
@@ -580,7 +595,8 @@ START_TEST(includes_without_end)
 		put(name, text);
 	}
 	ck_assert_int_eq(conf_add_file(conf, first, &err), -1);
-	ck_assert_ptr_nonnull(strstr(err.message, "f16:1: include(\"f17\"): too many files include each other"));
+	ck_assert_ptr_nonnull(
+		strstr(err.message, "f16:1: include(\"f17\"): too many files include each other"));
 	error_clear(&err);
 	/* twice each: more than anybody could wait for */
 	for (int i = 0; i < 16; i++) {
@@ -608,8 +624,8 @@ static struct vmf_opts *resolve(const char *disk)
 
 START_TEST(plugin_options)
 {
-	const char *path =
-		put("a.conf", "storage \"fast\" {\n\tlvm {\n\t\tvg = vg0\n\t\t# x\n\t\tdir = d\n\t\ttags += a\n\t}\n}\n");
+	const char *path = put("a.conf",
+		"storage \"fast\" {\n\tlvm {\n\t\tvg = vg0\n\t\t# x\n\t\tdir = d\n\t\ttags += a\n\t}\n}\n");
 	struct vmf_opts *opts, *again;
 	autofree char *json = NULL;
 	const struct conf_value *v;
@@ -747,13 +763,16 @@ END_TEST
 /* What is unset is told, once for each place and only there. */
 START_TEST(variables_that_are_not_set)
 {
+	static const char text[] = "# ${nothing}\nclass = \"a${nothing}b\"\nappend = ${nothing:-x}\n"
+				   "cdrom = '${nothing}'\nmemory = ${something}\n"
+				   "display { a { b = ${nothing} } }\n";
 	autofree char *path = path_join(folder, "log");
 	autofree char *log = NULL;
 	int saved = dup(STDERR_FILENO), fd = open(path, O_RDWR | O_CREAT, 0600);
 
 	ck_assert_int_eq(dup2(fd, STDERR_FILENO), STDERR_FILENO);
-	add("# ${nothing}\nclass = \"a${nothing}b\"\nappend = ${nothing:-x}\ncdrom = '${nothing}'\nmemory = ${something}\n"
-	    "display { a { b = ${nothing} } }\n");
+	add(text);
+	add(text);
 	dup2(saved, STDERR_FILENO);
 	close(saved);
 	close(fd);

@@ -28,12 +28,17 @@ static const struct {
 	/* new options */
 	{"", "memory=2G", "memory = \"2G\"\n"},
 	{"cpus = 2", "memory=2G", "cpus = 2\nmemory = \"2G\"\n"},
-	{"# head\n\ncpus = 2 # two\n# tail\n", "memory=2G", "# head\n\ncpus = 2 # two\nmemory = \"2G\"\n# tail\n"},
+	{"# head\n\ncpus = 2 # two\n# tail\n", "memory=2G",
+		"# head\n\ncpus = 2 # two\nmemory = \"2G\"\n# tail\n"},
 	{"cpus = 2 /* a\nb */\n", "memory=2G", "cpus = 2\nmemory = \"2G\"\n /* a\nb */\n"},
 	{"cpus = 2 disk \"a\" { }\n", "memory=2G", "cpus = 2\nmemory = \"2G\"\n disk \"a\" { }\n"},
 	{"disk \"a\" { }\n# end\n", "memory=2G", "disk \"a\" { }\n# end\nmemory = \"2G\"\n"},
 	{"cpus = 2\ndisk \"a\" {\n}\n", "memory=2G", "cpus = 2\nmemory = \"2G\"\ndisk \"a\" {\n}\n"},
-	{"\xef\xbb\xbf" "cpus = 2\n", "class=x", "\xef\xbb\xbf" "cpus = 2\nclass = \"x\"\n"},
+	{"\xef\xbb\xbf"
+	 "cpus = 2\n",
+		"class=x",
+		"\xef\xbb\xbf"
+		"cpus = 2\nclass = \"x\"\n"},
 	/* changed ones */
 	{"memory = \"1G\" # why\n", "memory=2G", "memory = \"2G\" # why\n"},
 	{"memory=1G// why\n", "memory=2G", NULL}, /* an error, see below */
@@ -64,7 +69,8 @@ static const struct {
 	{"args = {\"x\",}\n", "args+={a,b}", "args = {\"x\", \"a\", \"b\"}\n"},
 	{"args = {}\n", "args+=-a", "args = {\"-a\"}\n"},
 	{"args = x\n", "args+=-a", "args = {x, \"-a\"}\n"},
-	{"args = {\n\t\"x\", # one }\n\t\"y\" # two\n}\n", "args+=z", "args = {\n\t\"x\", # one }\n\t\"y\", \"z\" # two\n}\n"},
+	{"args = {\n\t\"x\", # one }\n\t\"y\" # two\n}\n", "args+=z",
+		"args = {\n\t\"x\", # one }\n\t\"y\", \"z\" # two\n}\n"},
 	{"args = {a}\nargs += {b}\n", "args+=c", "args = {a}\nargs += {b, \"c\"}\n"},
 	{"args = {a}\ncpus = 2\nargs += {b} # x\nargs += c\n", "args=d", "args = {\"d\"}\ncpus = 2\n"},
 	{"args += {a}\n", "args=d", "args = {\"d\"}\n"},
@@ -84,11 +90,14 @@ static const struct {
 	{"disk \"a\" {}\n", "disk.a.size=20G", "disk \"a\" { size = \"20G\" }\n"},
 	{"disk \"a\" { size = \"1G\" } # x\n", "disk.a.size=20G", "disk \"a\" { size = \"20G\" } # x\n"},
 	{"disk \"a\" { size = 1G }\n", "disk.a.storage=s", "disk \"a\" { size = 1G storage = \"s\" }\n"},
-	{"disk \"a\" {\n\tsize = 1G # x\n}\n", "disk.a.storage=s", "disk \"a\" {\n\tsize = 1G # x\n\tstorage = \"s\"\n}\n"},
+	{"disk \"a\" {\n\tsize = 1G # x\n}\n", "disk.a.storage=s",
+		"disk \"a\" {\n\tsize = 1G # x\n\tstorage = \"s\"\n}\n"},
 	{"  disk \"a\" {\n  }\n", "disk.a.size=1G", "  disk \"a\" {\n  \tsize = \"1G\"\n  }\n"},
-	{"disk \"a\" {\n\tsize = 1G }\n", "disk.a.storage=s", "disk \"a\" {\n\tsize = 1G storage = \"s\" }\n"},
+	{"disk \"a\" {\n\tsize = 1G }\n", "disk.a.storage=s",
+		"disk \"a\" {\n\tsize = 1G storage = \"s\" }\n"},
 	{"disk \"a\" { size = 1G readonly = yes }\n", "disk.a.size", "disk \"a\" { readonly = yes }\n"},
-	{"disk \"a\" {\n\tsize = 1G\n\treadonly = yes\n}\n", "disk.a.size", "disk \"a\" {\n\treadonly = yes\n}\n"},
+	{"disk \"a\" {\n\tsize = 1G\n\treadonly = yes\n}\n", "disk.a.size",
+		"disk \"a\" {\n\treadonly = yes\n}\n"},
 	{"disk \"a\" { size = 1G }\ndisk \"b\" { size = 2G }\n", "disk.b.size=3G",
 		"disk \"a\" { size = 1G }\ndisk \"b\" { size = 3G }\n"},
 	{"cpus = 2\ndisk \"a\" {\n\tsize = 1G\n} # x\nclass = b\n", "disk.a", "cpus = 2\nclass = b\n"},
@@ -96,12 +105,16 @@ static const struct {
 	{"cpus = 2\n", "disk.a.size", "cpus = 2\n"},
 	/* plugins' sections */
 	{"", "display.vnc-tcp.port=5901", "display {\n\tvnc-tcp {\n\t\tport = \"5901\"\n\t}\n}\n"},
-	{"display {\n}\n", "display.vnc-tcp.port=5901", "display {\n\tvnc-tcp {\n\t\tport = \"5901\"\n\t}\n}\n"},
+	{"display {\n}\n", "display.vnc-tcp.port=5901",
+		"display {\n\tvnc-tcp {\n\t\tport = \"5901\"\n\t}\n}\n"},
 	{"display { }\n", "display.vnc-tcp.port=5901", "display { vnc-tcp { port = \"5901\" } }\n"},
-	{"display { vnc-tcp { port = 5900 } }\n", "display.vnc-tcp.port=5901", "display { vnc-tcp { port = 5901 } }\n"},
+	{"display { vnc-tcp { port = 5900 } }\n", "display.vnc-tcp.port=5901",
+		"display { vnc-tcp { port = 5901 } }\n"},
 	{"display { vnc-tcp { port = 5900 } }\n", "display.vnc-tcp.port", "display { vnc-tcp { } }\n"},
-	{"display { vnc-tcp { port = 5900 } vnc-unix { } }\n", "display.vnc-tcp", "display { vnc-unix { } }\n"},
-	{"display { a { l = {x /* } */, y} } }\n", "display.a.l+=z", "display { a { l = {x /* } */, y, \"z\"} } }\n"},
+	{"display { vnc-tcp { port = 5900 } vnc-unix { } }\n", "display.vnc-tcp",
+		"display { vnc-unix { } }\n"},
+	{"display { a { l = {x /* } */, y} } }\n", "display.a.l+=z",
+		"display { a { l = {x /* } */, y, \"z\"} } }\n"},
 	{"display { a { } }\n", "display.a.l+=z", "display { a { l += {\"z\"} } }\n"},
 	{"display { a { } }\n", "display.a.l={p, q}", "display { a { l = {p, q} } }\n"},
 	{"display { a { k = v } }\n", "display.a.k={p}", "display { a { k = {p} } }\n"},
@@ -167,7 +180,9 @@ START_TEST(changes_last)
 	}
 	if (conf_root(b)->n_sections)
 		ck_assert_str_eq(conf_root(b)->sections[0]->title,
-			conf_find(conf_root(a), conf_root(b)->sections[0]->keyword, conf_root(b)->sections[0]->title)->title);
+			conf_find(conf_root(a), conf_root(b)->sections[0]->keyword,
+				conf_root(b)->sections[0]->title)
+				->title);
 	conf_free(a);
 	conf_free(b);
 }
@@ -185,12 +200,14 @@ static const struct {
 	{"", "disk.a.lvm", 0, NULL},
 	{"", "memroy", VMF_E_CONFIG, "memroy: unknown word \"memroy\""},
 	{"", "", VMF_E_USAGE, "\"\" is no key"},
-	{"cpus = 2\nfoo\n", "memory=1G", VMF_E_CONFIG, "/f:2: \"foo\" cannot stand here alone: write NAME = VALUE"},
+	{"cpus = 2\nfoo\n", "memory=1G", VMF_E_CONFIG,
+		"/f:2: \"foo\" cannot stand here alone: write NAME = VALUE"},
 	{"disk \"a\" {\n", "memory=1G", VMF_E_CONFIG, "/f:1: the section that begins here has no end, add }"},
 	{"# \xff\n", "memory=1G", VMF_E_CONFIG, "/f: not a text file in UTF-8, or too large"},
 	{"display { a { } }\n", "display.a.l={p", 0, NULL},
 	{"display { a { } }\n", "display.a.l={p q}", VMF_E_FAILED,
-		"/f: display.a.l cannot be changed: /f:1: a comma is missing, lists are written {\"a\", \"b\"}"},
+		"/f: display.a.l cannot be changed: /f:1: a comma is missing, lists are written {\"a\", "
+		"\"b\"}"},
 };
 
 START_TEST(what_is_refused)

@@ -54,7 +54,8 @@ static mode_t mode_of(const char *path)
 	return st.st_mode & 07777;
 }
 
-/* Each test is a process of its own: becoming somebody else is for good. Without root, one is a user already. */
+/* Each test is a process of its own: becoming somebody else is for good. Without root, one is a user already.
+ */
 static bool become_user(void)
 {
 	if (geteuid() != 0)
@@ -221,7 +222,9 @@ START_TEST(run_of_somebody_else)
 
 		become_user();
 		_exit(paths_resolve(NULL, &paths, &mine) == 0 && paths_create(&paths, &mine) < 0 &&
-				mine.code == VMF_E_PERMISSION ? 0 : 1);
+					mine.code == VMF_E_PERMISSION
+				? 0
+				: 1);
 	}
 	ck_assert_int_eq(wait_for_child(), 0);
 	ck_assert_int_eq(unlink(user_run), 0);
@@ -231,7 +234,10 @@ START_TEST(run_of_somebody_else)
 
 		become_user();
 		_exit(paths_resolve(NULL, &paths, &mine) == 0 && paths_create(&paths, &mine) == 0 &&
-				stat(user_run, &st) == 0 && (st.st_mode & 07777) == 0700 && st.st_uid == USER ? 0 : 1);
+					stat(user_run, &st) == 0 && (st.st_mode & 07777) == 0700 &&
+					st.st_uid == USER
+				? 0
+				: 1);
 	}
 	ck_assert_int_eq(wait_for_child(), 0);
 	ck_assert_int_eq(rmdir(user_run), 0);

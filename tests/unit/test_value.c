@@ -93,8 +93,8 @@ START_TEST(good_values)
 {
 	int64_t number = -1;
 
-	ck_assert_msg(value_check(good[_i].option, good[_i].text, &number, &err) == 0, "\"%s\": %s", good[_i].text,
-		err.message);
+	ck_assert_msg(value_check(good[_i].option, good[_i].text, &number, &err) == 0, "\"%s\": %s",
+		good[_i].text, err.message);
 	ck_assert_msg(number == good[_i].number, "\"%s\" gives %" PRId64, good[_i].text, number);
 	ck_assert_int_eq(err.code, 0);
 }
@@ -132,7 +132,8 @@ static const struct {
 	{&opt_size, "4 G", "\"4 G\" is no size, its unit is K, M, G or T"},
 	{&opt_size, "1.5", "\"1.5\" is not a whole number of bytes, add a unit as in 1.5G"},
 	{&opt_size, "8E", "\"8E\" is too large"},
-	{&opt_size, "99999999999999999999", "\"99999999999999999999\" is no size, write it as 512M, 2G or 1.5T"},
+	{&opt_size, "99999999999999999999",
+		"\"99999999999999999999\" is no size, write it as 512M, 2G or 1.5T"},
 	{&opt_disk, "511", "\"511\" is too small, at least 512"},
 	{&opt_memory, "0.5", "\"0.5\" is out of range, from 1M to 16T"},
 	{&opt_memory, "17T", "\"17T\" is out of range, from 1M to 16T"},
@@ -141,8 +142,10 @@ static const struct {
 	{&opt_enum, "qcow2|raw", "\"qcow2|raw\" is not possible, choose one of: qcow2 raw"},
 	{&opt_mac, "", "\"\" is no MAC address, write it as 02:00:5e:10:00:01"},
 	{&opt_mac, "02:00:5e:10:00", "\"02:00:5e:10:00\" is no MAC address, write it as 02:00:5e:10:00:01"},
-	{&opt_mac, "02:00:5e:10:00:0g", "\"02:00:5e:10:00:0g\" is no MAC address, write it as 02:00:5e:10:00:01"},
-	{&opt_mac, "02:00:5e:10:00:011", "\"02:00:5e:10:00:011\" is no MAC address, write it as 02:00:5e:10:00:01"},
+	{&opt_mac, "02:00:5e:10:00:0g",
+		"\"02:00:5e:10:00:0g\" is no MAC address, write it as 02:00:5e:10:00:01"},
+	{&opt_mac, "02:00:5e:10:00:011",
+		"\"02:00:5e:10:00:011\" is no MAC address, write it as 02:00:5e:10:00:01"},
 	{&opt_mac, "01:00:5e:10:00:01",
 		"\"01:00:5e:10:00:01\" is a multicast address, the first byte of a NIC's is even"},
 	{&opt_mac, "00:00:00:00:00:00", "\"00:00:00:00:00:00\" is no MAC address of a NIC"},
