@@ -91,7 +91,7 @@ says "its sockets are in the user's run folder" 'vmf'
 ok "save, start" as_user "$u" $name save start
 ok "list" as_user "$u" list
 says "it runs" "$name.*running"
-ok "shutdown and destroy" as_user "$u" $name shutdown --timeout 30 destroy --yes
+ok "shutdown and destroy" as_user "$u" $name shutdown --timeout 90 destroy --yes
 find "$scratch/user" -type f >"$out"
 ! grep -q . "$out"
 result $? "no file is left in the home"
