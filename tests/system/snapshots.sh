@@ -203,8 +203,7 @@ ok "it stops" "$VMF" live stop
 
 # ---- killed --------------------------------------------------------------------------------------------
 
-# each_point WHAT PREPARE CHECK WORDS...: a kill at each point that the words pass; CHECK after the next command that
-# takes the VM
+# each_point WHAT PREPARE CHECK WORDS...: a kill at each point that the words pass; CHECK after the next command
 each_point()
 {
 	local what=$1 prepare=$2 check=$3 n=0 status
@@ -219,7 +218,7 @@ each_point()
 		{ VMF_FAULT=kill:$n "$VMF" "$@"; } >"$out" 2>&1 </dev/null
 		status=$?
 		[ $status = 137 ] || break
-		"$VMF" "$1" snapshot --delete none >>"$out" 2>&1 </dev/null
+		"$VMF" "$1" status >>"$out" 2>&1 </dev/null
 		$check >>"$out" 2>&1
 		result $? "$what killed at point $n"
 	done
