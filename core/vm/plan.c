@@ -460,6 +460,22 @@ int plan_recover(struct vm *vm, struct vmf_error *err)
 	return recover_one(vm, lasting, true, err);
 }
 
+void plan_prepare_undo(struct vm *vm)
+{
+	autofree char *path = plan_journal_path(vm->ctx, vm->name, false);
+	struct journal j;
+
+	journal_read(path, &j, NULL);
+	for (size_t i = 0; i < j.n_steps; i++) {
+		struct vm_recorded r;
+
+		/* steps that are no plugin's have no record; what is wrong is said when they are undone */
+		vm_recorded_load(vm, j.steps[i].args, &r, NULL);
+		vm_recorded_free(&r);
+	}
+	journal_free(&j);
+}
+
 int plan_undo_start(struct vm *vm, struct vmf_error *err)
 {
 	autofree char *started = plan_journal_path(vm->ctx, vm->name, false);

@@ -215,20 +215,14 @@ int vm_need_unlocked(struct vm *vm, struct vmf_error *err)
 
 /* ---- the run folder and its lock ---------------------------------------------------------- */
 
-/* To ask for a name that nobody has loads every module of nsswitch.conf, and most machines have no user vmf:
- * the package's own user is looked up where packages put users. */
-static struct passwd *local_user(const char *name)
+/* To ask for a name that nobody has loads every module of nsswitch.conf, and most machines have no user vmf: so
+ * it is only asked for where packages put their users. */
+static struct passwd *own_user(void)
 {
-	FILE *file = fopen("/etc/passwd", "re");
-	struct passwd *pw;
+	autofree char *text = file_read_at(AT_FDCWD, "/etc/passwd", 4 << 20, NULL);
+	bool is_there = text && (str_starts(text, "vmf:") || strstr(text, "\nvmf:"));
 
-	if (!file)
-		return NULL;
-	do {
-		pw = fgetpwent(file);
-	} while (pw && !str_equal(pw->pw_name, name));
-	fclose(file);
-	return pw;
+	return is_there ? getpwnam("vmf") : NULL;
 }
 
 static int qemu_identity(struct vm *vm, struct vmf_error *err)
@@ -240,7 +234,7 @@ static int qemu_identity(struct vm *vm, struct vmf_error *err)
 	vm->qemu_gid = getgid();
 	if (geteuid() != 0)
 		return 0;
-	pw = user ? getpwnam(user) : local_user("vmf");
+	pw = user ? getpwnam(user) : own_user();
 	if (!pw && user)
 		return vmf_fail(err, VMF_E_CONFIG, 0, "`useradd --system` makes it, or set user = \"nobody\"",
 			"no user \"%s\" on this machine to run QEMU as", user);
