@@ -215,14 +215,31 @@ int vm_need_unlocked(struct vm *vm, struct vmf_error *err)
 
 /* ---- the run folder and its lock ---------------------------------------------------------- */
 
-/* To ask for a name that nobody has loads every module of nsswitch.conf, and most machines have no user vmf: so
- * it is only asked for where packages put their users. */
-static struct passwd *own_user(void)
+/* The line of NAME in /etc/passwd's TEXT: "NAME:x:UID:GID:..." */
+static bool find_user(const char *text, const char *name, uid_t *uid, gid_t *gid)
+{
+	autofree char *head = str_printf("\n%s:", name);
+	const char *line = str_starts(text, head + 1) ? text : strstr(text, head);
+	unsigned user, group;
+
+	if (!line || sscanf(line + (*line == '\n'), "%*[^:]:%*[^:]:%u:%u:", &user, &group) != 2)
+		return false;
+	*uid = user;
+	*gid = group;
+	return true;
+}
+
+/*
+ * Our own user and nobody are where packages put users. To ask the C library costs more than all else that a
+ * look at a VM does, and loads every module of nsswitch.conf if there is no such user: as for vmf on most
+ * machines.
+ */
+static bool find_default_user(struct vm *vm)
 {
 	autofree char *text = file_read_at(AT_FDCWD, "/etc/passwd", 4 << 20, NULL);
-	bool is_there = text && (str_starts(text, "vmf:") || strstr(text, "\nvmf:"));
 
-	return is_there ? getpwnam("vmf") : NULL;
+	return text && (find_user(text, "vmf", &vm->qemu_uid, &vm->qemu_gid) ||
+			       find_user(text, "nobody", &vm->qemu_uid, &vm->qemu_gid));
 }
 
 static int qemu_identity(struct vm *vm, struct vmf_error *err)
@@ -232,14 +249,12 @@ static int qemu_identity(struct vm *vm, struct vmf_error *err)
 
 	vm->qemu_uid = getuid();
 	vm->qemu_gid = getgid();
-	if (geteuid() != 0)
+	if (geteuid() != 0 || (!user && find_default_user(vm)))
 		return 0;
-	pw = user ? getpwnam(user) : own_user();
+	pw = getpwnam(user ? user : "nobody");
 	if (!pw && user)
 		return vmf_fail(err, VMF_E_CONFIG, 0, "`useradd --system` makes it, or set user = \"nobody\"",
 			"no user \"%s\" on this machine to run QEMU as", user);
-	if (!pw)
-		pw = getpwnam("nobody");
 	if (!pw)
 		return vmf_fail(
 			err, VMF_E_MISSING, 0, "set user = ... in vmf.conf", "no user to run QEMU as");
