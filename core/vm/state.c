@@ -145,31 +145,50 @@ void vm_state_of(const struct vm *vm, struct vm_state *state)
 	read_state(vm->ctx, vm->name, vm->op_fd >= 0, state);
 }
 
+/* QEMU's word for its state: 1, 0: no answer in time, -1: it is gone. Without a connection, all is asked in
+ * one go. */
+static int ask_status(struct vm *vm, char **word, int64_t deadline_ms)
+{
+	autofree char *path = str_printf("%s/qmp", vm->run_dir);
+	const char *const paths[] = {path};
+	struct vmf_error err = VMF_ERROR_INIT;
+	int answered = 1;
+
+	*word = NULL;
+	if (!vm->qmp) {
+		qmp_status_many(paths, 1, word, &answered, deadline_ms);
+		return answered;
+	}
+	if (qmp_status(vm->qmp, word, deadline_ms, &err) < 0)
+		answered = err.code == VMF_E_TIMEOUT ? 0 : -1;
+	error_clear(&err);
+	return answered;
+}
+
 void vm_state_ask(struct vm *vm, struct vm_state *state, int64_t deadline_ms)
 {
-	struct vmf_error err = VMF_ERROR_INIT;
-	char *word = NULL;
+	autofree char *word = NULL;
+	int answered;
 
 	vm_state_of(vm, state);
 	if (state->phase != VM_ALIVE || str_equal(state->status, "hung"))
 		return;
-	if (vm_qmp(vm, deadline_ms, &err) == 0 && qmp_status(vm->qmp, &word, deadline_ms, &err) == 0) {
-		if (!str_equal(vm_status_word(word), state->status)) {
-			say(state, VM_ALIVE, vm_status_word(word));
-			if (!str_equal(word, "io-error"))
-				state->detail[0] = '\0';
-		}
-	} else if (err.code == VMF_E_TIMEOUT) {
+	answered = ask_status(vm, &word, deadline_ms);
+	if (answered > 0 && !str_equal(vm_status_word(word), state->status)) {
+		say(state, VM_ALIVE, vm_status_word(word));
+		if (!str_equal(word, "io-error"))
+			state->detail[0] = '\0';
+	}
+	if (answered > 0)
+		return;
+	vm_qmp_close(vm);
+	if (answered == 0) {
 		say(state, VM_ALIVE, "hung");
 		snprintf(state->detail, sizeof(state->detail), "QEMU (pid %d) does not answer",
 			(int)state->pid);
-		vm_qmp_close(vm);
 	} else { /* it ended meanwhile, perhaps */
-		vm_qmp_close(vm);
 		vm_state_of(vm, state);
 	}
-	error_clear(&err);
-	free(word);
 }
 
 int vm_need_alive(struct vm *vm, struct vm_state *state, struct vmf_error *err)
