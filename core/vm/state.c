@@ -145,31 +145,50 @@ void vm_state_of(const struct vm *vm, struct vm_state *state)
 	read_state(vm->ctx, vm->name, vm->op_fd >= 0, state);
 }
 
+/* QEMU's word for its state: 1, 0: no answer in time, -1: it is gone. Without a connection, all is asked in
+ * one go. */
+static int ask_status(struct vm *vm, char **word, int64_t deadline_ms)
+{
+	autofree char *path = str_printf("%s/qmp", vm->run_dir);
+	const char *const paths[] = {path};
+	struct vmf_error err = VMF_ERROR_INIT;
+	int answered = 1;
+
+	*word = NULL;
+	if (!vm->qmp) {
+		qmp_status_many(paths, 1, word, &answered, deadline_ms);
+		return answered;
+	}
+	if (qmp_status(vm->qmp, word, deadline_ms, &err) < 0)
+		answered = err.code == VMF_E_TIMEOUT ? 0 : -1;
+	error_clear(&err);
+	return answered;
+}
+
 void vm_state_ask(struct vm *vm, struct vm_state *state, int64_t deadline_ms)
 {
-	struct vmf_error err = VMF_ERROR_INIT;
-	char *word = NULL;
+	autofree char *word = NULL;
+	int answered;
 
 	vm_state_of(vm, state);
 	if (state->phase != VM_ALIVE || str_equal(state->status, "hung"))
 		return;
-	if (vm_qmp(vm, deadline_ms, &err) == 0 && qmp_status(vm->qmp, &word, deadline_ms, &err) == 0) {
-		if (!str_equal(vm_status_word(word), state->status)) {
-			say(state, VM_ALIVE, vm_status_word(word));
-			if (!str_equal(word, "io-error"))
-				state->detail[0] = '\0';
-		}
-	} else if (err.code == VMF_E_TIMEOUT) {
+	answered = ask_status(vm, &word, deadline_ms);
+	if (answered > 0 && !str_equal(vm_status_word(word), state->status)) {
+		say(state, VM_ALIVE, vm_status_word(word));
+		if (!str_equal(word, "io-error"))
+			state->detail[0] = '\0';
+	}
+	if (answered > 0)
+		return;
+	vm_qmp_close(vm);
+	if (answered == 0) {
 		say(state, VM_ALIVE, "hung");
 		snprintf(state->detail, sizeof(state->detail), "QEMU (pid %d) does not answer",
 			(int)state->pid);
-		vm_qmp_close(vm);
 	} else { /* it ended meanwhile, perhaps */
-		vm_qmp_close(vm);
 		vm_state_of(vm, state);
 	}
-	error_clear(&err);
-	free(word);
 }
 
 int vm_need_alive(struct vm *vm, struct vm_state *state, struct vmf_error *err)
@@ -215,20 +234,31 @@ int vm_need_unlocked(struct vm *vm, struct vmf_error *err)
 
 /* ---- the run folder and its lock ---------------------------------------------------------- */
 
-/* To ask for a name that nobody has loads every module of nsswitch.conf, and most machines have no user vmf:
- * the package's own user is looked up where packages put users. */
-static struct passwd *local_user(const char *name)
+/* The line of NAME in /etc/passwd's TEXT: "NAME:x:UID:GID:..." */
+static bool find_user(const char *text, const char *name, uid_t *uid, gid_t *gid)
 {
-	FILE *file = fopen("/etc/passwd", "re");
-	struct passwd *pw;
+	autofree char *head = str_printf("\n%s:", name);
+	const char *line = str_starts(text, head + 1) ? text : strstr(text, head);
+	unsigned user, group;
 
-	if (!file)
-		return NULL;
-	do {
-		pw = fgetpwent(file);
-	} while (pw && !str_equal(pw->pw_name, name));
-	fclose(file);
-	return pw;
+	if (!line || sscanf(line + (*line == '\n'), "%*[^:]:%*[^:]:%u:%u:", &user, &group) != 2)
+		return false;
+	*uid = user;
+	*gid = group;
+	return true;
+}
+
+/*
+ * Our own user and nobody are where packages put users. To ask the C library costs more than all else that a
+ * look at a VM does, and loads every module of nsswitch.conf if there is no such user: as for vmf on most
+ * machines.
+ */
+static bool find_default_user(struct vm *vm)
+{
+	autofree char *text = file_read_at(AT_FDCWD, "/etc/passwd", 4 << 20, NULL);
+
+	return text && (find_user(text, "vmf", &vm->qemu_uid, &vm->qemu_gid) ||
+			       find_user(text, "nobody", &vm->qemu_uid, &vm->qemu_gid));
 }
 
 static int qemu_identity(struct vm *vm, struct vmf_error *err)
@@ -238,14 +268,12 @@ static int qemu_identity(struct vm *vm, struct vmf_error *err)
 
 	vm->qemu_uid = getuid();
 	vm->qemu_gid = getgid();
-	if (geteuid() != 0)
+	if (geteuid() != 0 || (!user && find_default_user(vm)))
 		return 0;
-	pw = user ? getpwnam(user) : local_user("vmf");
+	pw = getpwnam(user ? user : "nobody");
 	if (!pw && user)
 		return vmf_fail(err, VMF_E_CONFIG, 0, "`useradd --system` makes it, or set user = \"nobody\"",
 			"no user \"%s\" on this machine to run QEMU as", user);
-	if (!pw)
-		pw = getpwnam("nobody");
 	if (!pw)
 		return vmf_fail(
 			err, VMF_E_MISSING, 0, "set user = ... in vmf.conf", "no user to run QEMU as");
