@@ -141,6 +141,7 @@ START_TEST(no_space)
 	ck_assert_str_eq(before, after);
 	must("test $(df --output=used -k . | tail -n 1) -lt 8800");
 	ck_assert(has("v.qcow2", 0, 4, 2));
+	ck_assert_int_eq(umount2(folder, MNT_DETACH), 0);
 }
 END_TEST
 
