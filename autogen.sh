@@ -297,7 +297,7 @@ check() {
 	make_failed=
 	say "tests"
 	# a test that hangs is ended: on a machine of its own nobody is there to do it
-	make_check -j"$jobs" check TEST_WRAPPER="timeout -k 60 900"
+	make_check -j"$jobs" check-all TEST_WRAPPER="timeout -k 60 900"
 	say "builds of all kinds, analysers, fuzzing"
 	make_check check-build TEST_WRAPPER="timeout -k 60 1500"
 	verdict

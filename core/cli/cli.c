@@ -397,6 +397,22 @@ static int trailing_options(struct ctx *ctx, int argc, char **argv)
 	}
 }
 
+/* `vmf web0 create --help`: help on the verb or command that it stands behind, or NULL. */
+static const struct cli_verb *asks_for_help(int argc, char **argv)
+{
+	if (argc < 3 || !str_equal(argv[argc - 1], "--help"))
+		return NULL;
+	for (int i = argc - 2; i > 0 && !str_equal(argv[i], "--"); i--) {
+		const struct cli_verb *verb = cli_find(cli_verbs, argv[i]);
+
+		if (!verb)
+			verb = cli_find(cli_commands, argv[i]);
+		if (verb)
+			return verb;
+	}
+	return NULL;
+}
+
 /* labvm -> class lab; vmf itself has none. */
 static char *class_of(const char *program)
 {
@@ -416,6 +432,12 @@ static int run(struct ctx *ctx, int argc, char **argv, int *exit_code, struct vm
 	const struct cli_verb *command;
 	int i;
 
+	command = asks_for_help(argc, argv);
+	if (command) {
+		char *words[] = {(char *)"help", (char *)command->name};
+
+		return run_command(ctx, cli_find(cli_commands, "help"), 2, words, exit_code, err);
+	}
 	argc = trailing_options(ctx, argc, argv);
 	i = global_options(ctx, argc, argv, &home, err);
 	if (i < 0)

@@ -41,6 +41,17 @@ static int dry_start(struct cli_call *call, const struct vm_start_options *optio
 	return 0;
 }
 
+/* A verb among QEMU's arguments was hardly meant for QEMU. */
+static void hint_at_verbs(const struct cli_call *call, struct vmf_error *err)
+{
+	for (size_t i = 0; i < call->args.count; i++)
+		if (cli_find(cli_verbs, call->args.items[i])) {
+			free(err->hint);
+			err->hint = str_printf("start takes all words up to --: \"start -- %s\"", call->args.items[i]);
+			return;
+		}
+}
+
 int verb_start(struct cli_call *call, struct vmf_error *err)
 {
 	struct vm *vm = call->vm;
@@ -56,6 +67,7 @@ int verb_start(struct cli_call *call, struct vmf_error *err)
 		return dry_start(call, &options, err);
 	if (vm_start(vm, &options, &started, err) < 0) {
 		strv_free(&started.notes);
+		hint_at_verbs(call, err);
 		return -1;
 	}
 	for (size_t i = 0; i < started.notes.count && !call->ctx->json && log_level() >= 0; i++)

@@ -102,6 +102,24 @@ static void skip_blanks(struct lexer *lexer)
 	}
 }
 
+/* Once for each place: files are read again after a change. */
+static void warn_if_unset(struct lexer *lexer, const char *name, size_t length)
+{
+	static struct strv told;
+	autofree char *variable = str_ndup(name, length);
+	autofree char *text = NULL;
+
+	if (getenv(variable))
+		return;
+	text = str_printf("%s: ${%s} is not set in the environment and counts as empty, write ${%s:-default}",
+		conf_where(lexer->file, lexer->line), variable, variable);
+	if (strv_has(&told, text))
+		return;
+	if (told.count < 100)
+		strv_add(&told, text);
+	log_warn("%s", text);
+}
+
 /* ${name} or ${name:-default}; pos is at the '$'. libconfuse knows neither escapes nor quotes in there. */
 static bool variable(struct lexer *lexer)
 {
@@ -117,14 +135,8 @@ static bool variable(struct lexer *lexer)
 		return false;
 	}
 	lexer->pos += end + 1;
-	if (lexer->warns && !has_default) {
-		autofree char *variable_name = str_ndup(name, length);
-
-		if (!getenv(variable_name))
-			log_warn("%s: ${%s} is not set in the environment and counts as empty, write "
-				 "${%s:-default}",
-				conf_where(lexer->file, lexer->line), variable_name, variable_name);
-	}
+	if (lexer->warns && !has_default)
+		warn_if_unset(lexer, name, length);
 	return true;
 }
 

@@ -5,7 +5,10 @@
  *     lex.c     words, strings, punctuation, with lines; comments are blanked out
  *     scan.c    the grammar and the schema: statements with positions, every mistake in one go
  *     parse.c   reading files, includes; the values as libconfuse decodes them, checked
+ *     setting.c the same statements from "disk.root.size=20G"
  *     tree.c    statements merged into a tree, layer by layer
+ *     opts.c    plugins' options, from the texts that the tree keeps of their sections
+ *     edit.c    changes in a text, where scan.c says that a statement stands
  *
  * libconfuse stops at the first mistake and counts lines wrong after comments. So it is given only text that
  * scan.c has found right, without comments, and only the options that occur in it.
@@ -84,6 +87,14 @@ void lex_blank(struct lexer *lexer, size_t from, size_t to);
 void lex_complain(struct lexer *lexer, int line, const char *fmt, ...) VMF_PRINTF(3, 4);
 /* A word that needs no quotes. */
 bool lex_is_bare(const char *text);
+
+/* ---- the schema --------------------------------------------------------------------------- */
+
+/* Which of the options or sections it is; SIZE_MAX: none. */
+size_t schema_option(const struct conf_schema *schema, const char *word, size_t length);
+size_t schema_section(const struct conf_schema *schema, const char *word, size_t length);
+/* What to do about an unknown word: the one that was meant, or all that there are. The caller frees. */
+char *schema_advice(const struct conf_schema *schema, const char *word);
 
 /* ---- statements --------------------------------------------------------------------------- */
 
@@ -193,9 +204,6 @@ int target_find(struct arena *arena, const struct conf_schema *schema, const cha
 /* The setting as statements, as if it stood in a file; NULL on problems. */
 struct stmt *target_stmt(
 	struct parse *parse, const struct target *target, bool append, const char *value, const char *origin);
-/* What to do about an unknown word: the one that was meant, or all that there are. The caller frees. */
-char *schema_advice(const struct conf_schema *schema, const char *word);
-
 /* ---- trees -------------------------------------------------------------------------------- */
 
 /* Bodies of a plugin's section, in the order of their layers. */

@@ -25,6 +25,7 @@ struct level {
 	struct used *used;
 	int depth, line; /* line: of the opening brace */
 	int *lines;	 /* BY_SCHEMA: where each option was set; 0: not yet */
+	unsigned *items; /* and how many items it has */
 	struct stmt *first, **tail;
 };
 
@@ -101,69 +102,12 @@ static void complain(struct scan *s, const struct token *key, const char *fmt, .
 
 static size_t find_option(const struct scan *s, const struct conf_schema *schema, const struct token *key)
 {
-	size_t length = key->end - key->at;
-	const char *text = s->lexer.text + key->at;
-
-	for (size_t i = 0; i < schema->n_options; i++) {
-		const char *name = schema->options[i].name;
-
-		if (*name == *text && strncmp(name, text, length) == 0 && name[length] == '\0')
-			return i;
-	}
-	return SIZE_MAX;
+	return schema_option(schema, s->lexer.text + key->at, key->end - key->at);
 }
 
 static size_t find_section(const struct scan *s, const struct conf_schema *schema, const struct token *key)
 {
-	for (size_t i = 0; i < schema->n_sections; i++)
-		if (token_is(s, key, schema->sections[i].keyword))
-			return i;
-	return SIZE_MAX;
-}
-
-static void put_known(struct strbuf *hint, const struct conf_schema *schema, bool sections)
-{
-	size_t n = sections ? schema->n_sections : schema->n_options;
-
-	for (size_t i = 0; i < n; i++)
-		strbuf_printf(hint, "%s%s", i ? ", " : "",
-			sections ? schema->sections[i].keyword : schema->options[i].name);
-}
-
-char *schema_advice(const struct conf_schema *schema, const char *word)
-{
-	size_t n = schema->n_options + schema->n_sections, count = 0;
-	const char **words = mem_alloc((n + 1) * sizeof(*words));
-	struct strbuf hint = STRBUF_INIT;
-	const char *near;
-
-	for (size_t i = 0; i < schema->n_options; i++)
-		words[count++] = schema->options[i].name;
-	for (size_t i = 0; i < schema->n_sections; i++)
-		words[count++] = schema->sections[i].keyword;
-	near = str_nearest(word, words, count);
-	free(words);
-	if (near) {
-		strbuf_printf(&hint, "do you mean %s?", near);
-		return strbuf_take(&hint);
-	}
-	for (size_t i = 0; i < schema->n_sections; i++)
-		for (size_t j = 0; j < schema->sections[i].n_options; j++)
-			if (str_equal(schema->sections[i].options[j].name, word)) {
-				strbuf_printf(
-					&hint, "it belongs into a section: %s", schema->sections[i].keyword);
-				return strbuf_take(&hint);
-			}
-	if (n == 0 || n > 12) {
-		strbuf_puts(&hint, n ? "vmf.conf(5) lists what there is" : "remove it");
-		return strbuf_take(&hint);
-	}
-	strbuf_puts(&hint, "there are ");
-	put_known(&hint, schema, false);
-	if (schema->n_options && schema->n_sections)
-		strbuf_puts(&hint, ", ");
-	put_known(&hint, schema, true);
-	return strbuf_take(&hint);
+	return schema_section(schema, s->lexer.text + key->at, key->end - key->at);
 }
 
 static void complain_unknown(
@@ -282,6 +226,10 @@ static void assignment(struct scan *s, struct level *level, const struct token *
 	if (option && !level->lines[index])
 		level->lines[index] = key->line;
 	s->n_values += n > 0 ? (size_t)n : 1;
+	if (option && n > 0) { /* what is appended to is copied, and counts again */
+		s->n_values += level->items[index];
+		level->items[index] += (unsigned)n;
+	}
 	if (s->n_values > VALUES_MAX)
 		too_much(s, "values", VALUES_MAX);
 	if (!ok || level->mode == UNKNOWN) {
@@ -321,7 +269,8 @@ static void init_level(
 	level->used = used;
 	if (!used->schema)
 		init_used(s, used, schema);
-	level->lines = arena_alloc(s->arena, (schema->n_options + 1) * sizeof(int));
+	level->lines = arena_alloc(s->arena, (schema->n_options + 1) * (sizeof(int) + sizeof(unsigned)));
+	level->items = (unsigned *)(level->lines + schema->n_options + 1);
 }
 
 /* A title that is fit to be compared and shown, without quotes; NULL if it is not. */

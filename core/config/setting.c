@@ -46,14 +46,6 @@ static int unknown(const struct conf_schema *schema, const char *key, const char
 	return vmf_fail(err, VMF_E_CONFIG, 0, hint, "%s: unknown word %s", key, quoted);
 }
 
-static const struct conf_schema *section_of(const struct conf_schema *schema, const char *word, size_t *index)
-{
-	for (*index = 0; *index < schema->n_sections; ++*index)
-		if (str_equal(schema->sections[*index].keyword, word))
-			return &schema->sections[*index];
-	return NULL;
-}
-
 static bool is_title(const char *title)
 {
 	for (const char *p = title; *p; p++)
@@ -62,25 +54,16 @@ static bool is_title(const char *title)
 	return *title && strlen(title) <= TITLE_MAX && !title[str_utf8_span(title)];
 }
 
-static bool has_option(const struct conf_schema *schema, const char *name)
-{
-	for (size_t i = 0; i < schema->n_options; i++)
-		if (str_equal(schema->options[i].name, name))
-			return true;
-	return false;
-}
-
 /* The last word: an option. */
 static int find_option(
 	const struct conf_schema *schema, const char *key, struct target *t, struct vmf_error *err)
 {
-	for (size_t i = 0; i < schema->n_options; i++)
-		if (str_equal(schema->options[i].name, t->name)) {
-			t->option = &schema->options[i];
-			t->index = i;
-			return 0;
-		}
-	if (section_of(schema, t->name, &t->index))
+	t->index = schema_option(schema, t->name, strlen(t->name));
+	if (t->index != SIZE_MAX) {
+		t->option = &schema->options[t->index];
+		return 0;
+	}
+	if (schema_section(schema, t->name, strlen(t->name)) != SIZE_MAX)
 		return vmf_fail(err, VMF_E_CONFIG, 0, NULL, "%s: sections have a name, write %s.NAME.OPTION",
 			key, key);
 	return unknown(schema, key, t->name, err);
@@ -98,14 +81,16 @@ int target_find(struct arena *arena, const struct conf_schema *schema, const cha
 	struct target *t, struct vmf_error *err)
 {
 	const char *words[WORDS_MAX];
-	const struct conf_schema *section;
 	int n = split(arena_dup(arena, key), words), i = 0;
 	size_t index;
 
 	memset(t, 0, sizeof(*t));
 	if (n < 0)
 		return no_key(key, err);
-	while (i < n && t->depth < DEPTH_MAX && (section = section_of(schema, words[i], &index))) {
+	while (i < n && t->depth < DEPTH_MAX &&
+		(index = schema_section(schema, words[i], strlen(words[i]))) != SIZE_MAX) {
+		const struct conf_schema *section = &schema->sections[index];
+
 		if ((section->flags & VMF_CONF_TITLED) && ++i == n) {
 			i--; /* no title: an option may have the same name */
 			break;
@@ -122,7 +107,8 @@ int target_find(struct arena *arena, const struct conf_schema *schema, const cha
 	if (i == n)
 		return 0;
 	t->name = words[n - 1];
-	if (n - i == 1 && may_be_plugin && t->depth && !has_option(schema, t->name)) {
+	if (n - i == 1 && may_be_plugin && t->depth &&
+		schema_option(schema, t->name, strlen(t->name)) == SIZE_MAX) {
 		t->plugin = t->name;
 		t->name = NULL;
 		return 0;

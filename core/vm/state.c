@@ -365,6 +365,7 @@ void vm_unlock(struct vm *vm)
 {
 	if (vm->op_fd < 0)
 		return;
+	log_progress_end(); /* the operation has ended */
 	if (faccessat(vm->run_fd, "journal", F_OK, 0) < 0 && lock_is_held(vm->op_fd, LOCK_LIFE) == 0) {
 		unlinkat(vm->run_fd, "lock", 0);
 		/* not empty: somebody was quicker and is in it now */

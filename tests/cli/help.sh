@@ -30,6 +30,10 @@ ok "help on an alias" "$VMF" help make
 says "is that on the verb" '^usage: vmf VM create'
 says "names the aliases" '^also: make$'
 says "and the options" '^  --memory SIZE '
+ok "--help behind a verb" "$VMF" web0 create --memory 1G start --help
+says "is help on that verb" '^usage: vmf VM start'
+ok "--help behind a command" "$VMF" list --help
+says "is help on the command" '^usage: vmf list'
 ok "help on a keyword" "$VMF" help accel
 says "shows its choices and its default" 'accel .*auto, kvm, tcg.*default auto'
 ok "help on a section" "$VMF" help nic

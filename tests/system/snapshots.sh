@@ -203,8 +203,7 @@ ok "it stops" "$VMF" live stop
 
 # ---- killed --------------------------------------------------------------------------------------------
 
-# each_point WHAT PREPARE CHECK WORDS...: a kill at each point that the words pass; CHECK after the next command that
-# takes the VM
+# each_point WHAT PREPARE CHECK WORDS...: a kill at each point that the words pass; CHECK after the next command
 each_point()
 {
 	local what=$1 prepare=$2 check=$3 n=0 status
@@ -219,7 +218,7 @@ each_point()
 		{ VMF_FAULT=kill:$n "$VMF" "$@"; } >"$out" 2>&1 </dev/null
 		status=$?
 		[ $status = 137 ] || break
-		"$VMF" "$1" snapshot --delete none >>"$out" 2>&1 </dev/null
+		"$VMF" "$1" status >>"$out" 2>&1 </dev/null
 		$check >>"$out" 2>&1
 		result $? "$what killed at point $n"
 	done
@@ -280,6 +279,19 @@ clone_or_nothing()
 each_point "clone" no_clone clone_or_nothing clone clone --from web
 each_point "full copy" no_clone clone_or_nothing clone clone --from web --copy
 run "$VMF" clone destroy --yes
+
+# ended by a signal in the midst of a copy
+run "$VMF" big create --disk 1G
+run qemu-io -f qcow2 -c 'write -P 1 0 600M' "$images/big-0.qcow2"
+background "$VMF" clone clone --from big --copy
+clone_pid=${background_pids##* }
+wait_for 20 test -e "$VMF_HOME/etc/vms/clone.conf"
+kill -TERM "$clone_pid"
+wait "$clone_pid"
+fails "a full copy that is stopped fails" 1 sh -c "exit $?"
+ok "and has left nothing" clone_or_nothing
+ok "nor has the VM" test ! -e "$VMF_HOME/etc/vms/clone.conf"
+run "$VMF" big destroy --yes
 
 running_or_all()
 {

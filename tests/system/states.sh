@@ -67,7 +67,7 @@ ok "the guest switches itself off" "$VMF" web wait off --timeout 20
 fails "status says off" 20 "$VMF" web status
 ok "and nothing is left" world_same
 ok "the next start works" "$VMF" web start
-ok "shutdown by the power button" sh -c "\"\$VMF\" web console --until 'vmf-guest: ready' --history 1000 --timeout 60s >/dev/null && exec \"\$VMF\" web shutdown --timeout 30"
+ok "shutdown by the power button" sh -c "\"\$VMF\" web console --until 'vmf-guest: ready' --history 1000 --timeout 60s >/dev/null && exec \"\$VMF\" web shutdown --timeout 90"
 ok "nothing is left of that" world_same
 
 # ---- io-error ---------------------------------------------------------------------------------------
@@ -116,6 +116,8 @@ fails "QEMU refuses an argument: start fails" 1 "$VMF" web start -device nonsens
 says "QEMU's own words are shown" "nonsense.*not a valid device model name"
 says "with a hint" '^vmf: hint: '
 fails "and the VM is off" 20 "$VMF" web status
+fails "a verb among start's arguments" 1 "$VMF" web start status
+says "is told what it lacks" 'hint: .*"start -- status"'
 fails "a wrong CPU" 1 "$VMF" -o cpu=nonsense web start
 says "QEMU's words" "unable to find CPU model 'nonsense'"
 ok "the log has them, too" "$VMF" web log

@@ -763,14 +763,16 @@ END_TEST
 /* What is unset is told, once for each place and only there. */
 START_TEST(variables_that_are_not_set)
 {
+	static const char text[] = "# ${nothing}\nclass = \"a${nothing}b\"\nappend = ${nothing:-x}\n"
+				   "cdrom = '${nothing}'\nmemory = ${something}\n"
+				   "display { a { b = ${nothing} } }\n";
 	autofree char *path = path_join(folder, "log");
 	autofree char *log = NULL;
 	int saved = dup(STDERR_FILENO), fd = open(path, O_RDWR | O_CREAT, 0600);
 
 	ck_assert_int_eq(dup2(fd, STDERR_FILENO), STDERR_FILENO);
-	add("# ${nothing}\nclass = \"a${nothing}b\"\nappend = ${nothing:-x}\ncdrom = '${nothing}'\nmemory = "
-	    "${something}\n"
-	    "display { a { b = ${nothing} } }\n");
+	add(text);
+	add(text);
 	dup2(saved, STDERR_FILENO);
 	close(saved);
 	close(fd);
