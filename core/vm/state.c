@@ -234,31 +234,28 @@ int vm_need_unlocked(struct vm *vm, struct vmf_error *err)
 
 /* ---- the run folder and its lock ---------------------------------------------------------- */
 
-/* The line of NAME in /etc/passwd's TEXT: "NAME:x:UID:GID:..." */
-static bool find_user(const char *text, const char *name, uid_t *uid, gid_t *gid)
-{
-	autofree char *head = str_printf("\n%s:", name);
-	const char *line = str_starts(text, head + 1) ? text : strstr(text, head);
-	unsigned user, group;
-
-	if (!line || sscanf(line + (*line == '\n'), "%*[^:]:%*[^:]:%u:%u:", &user, &group) != 2)
-		return false;
-	*uid = user;
-	*gid = group;
-	return true;
-}
-
 /*
- * Our own user and nobody are where packages put users. To ask the C library costs more than all else that a
- * look at a VM does, and loads every module of nsswitch.conf if there is no such user: as for vmf on most
- * machines.
+ * Our own user, else nobody: packages put both into /etc/passwd. To ask the C library costs more than all
+ * else that a look at a VM does, and loads every module of nsswitch.conf if there is no such user: as for vmf
+ * on most machines.
  */
 static bool find_default_user(struct vm *vm)
 {
-	autofree char *text = file_read_at(AT_FDCWD, "/etc/passwd", 4 << 20, NULL);
+	FILE *file = fopen("/etc/passwd", "re");
+	const struct passwd *pw;
+	bool found = false, is_own = false;
 
-	return text && (find_user(text, "vmf", &vm->qemu_uid, &vm->qemu_gid) ||
-			       find_user(text, "nobody", &vm->qemu_uid, &vm->qemu_gid));
+	while (file && !is_own && (pw = fgetpwent(file))) {
+		is_own = str_equal(pw->pw_name, "vmf");
+		if (!is_own && !str_equal(pw->pw_name, "nobody"))
+			continue;
+		vm->qemu_uid = pw->pw_uid;
+		vm->qemu_gid = pw->pw_gid;
+		found = true;
+	}
+	if (file)
+		fclose(file);
+	return found;
 }
 
 static int qemu_identity(struct vm *vm, struct vmf_error *err)
