@@ -5,7 +5,7 @@
 # `make bench` sets the variables; by hand, in the build folder after a `make bench`: bash ../tests/bench/NAME.sh
 
 # shellcheck source=tests/lib.sh
-. "${top_srcdir:-.}/tests/lib.sh"
+. "${BASH_SOURCE[0]%/*}/../lib.sh"
 bench=$top_builddir/tests/bench
 
 # What runs has its sockets and state on a tmpfs, as it has below /run of most machines.

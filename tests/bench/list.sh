@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: ISC
 # All VMs: a thousand against libvirt's client, other numbers against each other, and what running ones add.
 
-. "${top_srcdir:-.}/tests/bench/lib.sh"
+. "${BASH_SOURCE[0]%/*}/lib.sh"
 for n in 250 500 1000 2000; do
 	define $n "$scratch/$n"
 done

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: ISC
 # Stop, until QEMU is gone, against QMP's quit.
 
-. "${top_srcdir:-.}/tests/bench/lib.sh"
+. "${BASH_SOURCE[0]%/*}/lib.sh"
 need qemu-system-x86_64 qemu-system-x86
 
 create one create --disk 1G
