@@ -35,6 +35,7 @@ static int attach(struct vm *vm, json_t *args, void *data, struct vmf_error *err
 			d->plugin->name);
 	vm_call_disk(vm, d, &call);
 	s->blocks[i].size = sizeof(s->blocks[i]);
+	s->blocks[i].readonly = d->readonly;
 	if (d->plugin->ops.storage.attach(&call.call, d->volume, &s->blocks[i], err) < 0)
 		return vmf_context(err, "disk \"%s\": %s", d->title, d->plugin->name);
 	return 0;
