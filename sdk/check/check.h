@@ -20,6 +20,7 @@ struct subject {
 	struct strv settings; /* "name=value", as given */
 	bool may_run;	      /* --run: things may be created and removed */
 	char *scratch;	      /* an empty folder, the VM's run folder */
+	unsigned timeout_seconds; /* the end of each check */
 
 	struct vmf_opts *opts;
 	struct arena arena;
