@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * A volume's device, for QEMU or for the host. QEMU gets an fd that claims the device (O_EXCL): as long as it
- * lives, nobody else can mount it, or write to it through vmf. Where the device is there no program of lvm's is
- * run: a VM's start does not wait for them.
+ * lives, nobody else can mount it, or write to it through vmf. Where the device is there no program of lvm's
+ * is run: a VM's start does not wait for them.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -13,12 +13,13 @@
 
 #include "lvm.h"
 
-#define NEARLY_FULL 90 /* percent */
+#define NEARLY_FULL 90	      /* percent */
 #define ACTIVATED "activated" /* the key of what the host keeps for us */
 
 /* ---- activation ---------------------------------------------------------------------------- */
 
-/* Noted down first, so that whoever tears the VM down takes it back. Calls that are not about a disk keep nothing. */
+/* Noted down first, so that whoever tears the VM down takes it back. Calls that are not about a disk keep
+ * nothing. */
 static int activate(const struct lvm *s, const struct lvm_lv *v, struct vmf_error *err)
 {
 	if (v->is_active)
@@ -74,8 +75,10 @@ static int look_at_device(const struct lvm *s, const char *lv, bool *is_thin, st
 				"the room for changes of %s is %" PRIu64 " %% full: lvextend -L +SIZE %s",
 				lvm_path(s, lv), used * 100 / total, lvm_path(s, lv));
 	}
-	if (*is_thin && lvm_dm_pool_room(name, &left, &total) && total && left <= total / 100 * (100 - NEARLY_FULL))
-		s->h->log(s->c, VMF_LOG_WARN, "the thin pool of %s has only %s of %s left: guests stop when it is full",
+	if (*is_thin && lvm_dm_pool_room(name, &left, &total) && total &&
+		left <= total / 100 * (100 - NEARLY_FULL))
+		s->h->log(s->c, VMF_LOG_WARN,
+			"the thin pool of %s has only %s of %s left: guests stop when it is full",
 			lvm_path(s, lv), lvm_size_text(s->c, left), lvm_size_text(s->c, total));
 	return 0;
 }
@@ -88,11 +91,13 @@ static int cannot_open(const struct lvm *s, const char *lv, struct vmf_error *er
 
 	if (errno == EBUSY)
 		return s->h->fail(err, VMF_E_BUSY, 0,
-			s->h->printf(s->c, "stop the VM that uses it, or unmount it; `lsof %s` tells what does", device),
+			s->h->printf(s->c,
+				"stop the VM that uses it, or unmount it; `lsof %s` tells what does", device),
 			"%s is in use", device);
 	if (errno == EROFS || errno == EACCES || errno == EPERM)
-		return s->h->fail(err, VMF_E_PERMISSION, errno, "set readonly = yes for that disk, or lvchange -p rw",
-			"cannot open %s for writing", device);
+		return s->h->fail(err, VMF_E_PERMISSION, errno,
+			"set readonly = yes for that disk, or lvchange -p rw", "cannot open %s for writing",
+			device);
 	return s->h->fail(err, VMF_E_FAILED, errno, NULL, "cannot open %s", device);
 }
 
@@ -133,8 +138,8 @@ static void fill(const struct lvm *s, const char *lv, int fd, bool is_thin, stru
 	const struct vmf_call *c = s->c;
 
 	block->layers = c->host->alloc(c, sizeof(*block->layers));
-	block->layers[0] =
-		(struct vmf_block_layer){.driver = "raw", .path = lvm_device(s, lv), .fd = fd, .is_device = 1};
+	block->layers[0] = (struct vmf_block_layer){
+		.driver = "raw", .path = lvm_device(s, lv), .fd = fd, .is_device = 1};
 	block->n_layers = 1;
 	block->layer_stride = sizeof(*block->layers);
 	block->discard = (uint32_t)c->host->opt_bool(c, "discard");
@@ -145,7 +150,10 @@ static void fill(const struct lvm *s, const char *lv, int fd, bool is_thin, stru
 
 int lvm_attach(const struct vmf_call *c, const char *name, struct vmf_block *block, struct vmf_error *err)
 {
-	struct lvm s = {.c = c, .h = c->host, .vg = c->host->opt_string(c, "vg"), .pool = c->host->opt_string(c, "pool")};
+	struct lvm s = {.c = c,
+		.h = c->host,
+		.vg = c->host->opt_string(c, "vg"),
+		.pool = c->host->opt_string(c, "pool")};
 	const char *lv = lvm_encode(c, name);
 	bool is_thin;
 	int fd;

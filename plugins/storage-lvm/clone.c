@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Volumes from volumes: a thin snapshot, which stands alone; a thick snapshot, which stands on its origin and has
- * room for so many changes; or a full copy.
+ * Volumes from volumes: a thin snapshot, which stands alone; a thick snapshot, which stands on its origin and
+ * has room for so many changes; or a full copy.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -20,8 +20,8 @@ static int clone_thin(const struct lvm *s, const struct lvm_lv *src, const char 
 	if (s->c->dry_run)
 		return 0;
 	/* of a snapshot of ours it would take over that it is read-only and passed over */
-	lvm_args(s->c, &a, "lvcreate", "--yes", "--snapshot", "--permission", "rw", "--setactivationskip", "n",
-		"--activate", "y", "-n", lv, NULL);
+	lvm_args(s->c, &a, "lvcreate", "--yes", "--snapshot", "--permission", "rw", "--setactivationskip",
+		"n", "--activate", "y", "-n", lv, NULL);
 	lvm_add_mark(s, &a);
 	lvm_args_add(&a, lvm_path(s, src->lv), NULL);
 	return lvm_run(s->c, &a, NULL, err);
@@ -36,15 +36,16 @@ static int clone_thick(const struct lvm *s, const struct lvm_lv *src, const char
 		return -1;
 	if (s->c->dry_run)
 		return 0;
-	lvm_args(s->c, &a, "lvcreate", "--yes", "--snapshot", "-n", lv, "-L", s->h->printf(s->c, "%" PRIu64 "b", room),
-		NULL);
+	lvm_args(s->c, &a, "lvcreate", "--yes", "--snapshot", "-n", lv, "-L",
+		s->h->printf(s->c, "%" PRIu64 "b", room), NULL);
 	lvm_add_mark(s, &a);
 	lvm_args_add(&a, lvm_path(s, src->lv), NULL);
 	if (lvm_run(s->c, &a, NULL, err) < 0)
 		return -1;
 	if (room <= src->virtual_size)
 		s->h->log(s->c, VMF_LOG_WARN,
-			"%s has room for %s of changes, its own and those of %s: it is lost when that is full "
+			"%s has room for %s of changes, its own and those of %s: it is lost when that is "
+			"full "
 			"(lvextend gives it more)",
 			lvm_path(s, lv), lvm_size_text(s->c, room), src->name);
 	return 0;
@@ -89,7 +90,8 @@ static int clone_copy(struct lvm *s, const struct lvm_lv *src, const char *new_n
 	char *buffer;
 	int rc;
 
-	/* of a thick one nobody knows how much of it is zeroes: the sink looks at the pool while it fills it */
+	/* of a thick one nobody knows how much of it is zeroes: the sink looks at the pool while it fills it
+	 */
 	if (s->pool && src->kind == LVM_THIN && lvm_need_pool(s, s->pool, lvm_data_bytes(src), what, err) < 0)
 		return -1;
 	if (lvm_source_open(s, src, &source, err) < 0)
@@ -109,8 +111,8 @@ static int clone_copy(struct lvm *s, const struct lvm_lv *src, const char *new_n
 	return rc;
 }
 
-int lvm_clone(const struct vmf_call *c, const char *origin, const char *snapshot, const char *new_name, uint32_t copy,
-	struct vmf_error *err)
+int lvm_clone(const struct vmf_call *c, const char *origin, const char *snapshot, const char *new_name,
+	uint32_t copy, struct vmf_error *err)
 {
 	const struct lvm_lv *src;
 	const char *lv;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The device-mapper, asked by ioctl(2): a VM's start must not wait for lvm's programs where the device is there
- * already.
+ * The device-mapper, asked by ioctl(2): a VM's start must not wait for lvm's programs where the device is
+ * there already.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -82,14 +82,16 @@ bool lvm_dm_pool_room(const char *dm_name, uint64_t *left_bytes, uint64_t *size_
 	char pool[DM_NAME_LEN];
 	struct lvm_dm dm;
 
-	/* thin: "MAJOR:MINOR ID"; thin-pool's table: "META DATA BLOCK-SECTORS ...", its status: "ID U/T U/T ..." */
+	/* thin: "MAJOR:MINOR ID"; thin-pool's table: "META DATA BLOCK-SECTORS ...", its status: "ID U/T U/T
+	 * ..." */
 	if (!ask(dm_name, DM_STATUS_TABLE_FLAG, &dm) || strcmp(dm.type, "thin") != 0 ||
 		sscanf(dm.params, "%u:%u", &major_, &minor_) != 2 || !name_of(major_, minor_, pool))
 		return false;
 	if (!ask(pool, DM_STATUS_TABLE_FLAG, &dm) || strcmp(dm.type, "thin-pool") != 0 ||
 		sscanf(dm.params, "%*s %*s %" SCNu64, &sectors) != 1)
 		return false;
-	if (!ask(pool, 0, &dm) || sscanf(dm.params, "%*u %*u/%*u %" SCNu64 "/%" SCNu64, &used, &total) != 2 || used > total)
+	if (!ask(pool, 0, &dm) || sscanf(dm.params, "%*u %*u/%*u %" SCNu64 "/%" SCNu64, &used, &total) != 2 ||
+		used > total)
 		return false;
 	*left_bytes = (total - used) * sectors * 512;
 	*size_bytes = total * sectors * 512;
@@ -104,7 +106,8 @@ bool lvm_dm_merging(const char *dm_name, uint64_t *left)
 	if (!lvm_dm_status(dm_name, &dm) || strcmp(dm.type, "snapshot-merge") != 0)
 		return false;
 	/* "USED/TOTAL META" in sectors: done when only metadata is left; or a word, as "Merge failed" */
-	*left = sscanf(dm.params, "%" SCNu64 "/%" SCNu64 " %" SCNu64, &used, &total, &meta) == 3 && used > meta
+	*left = sscanf(dm.params, "%" SCNu64 "/%" SCNu64 " %" SCNu64, &used, &total, &meta) == 3 &&
+				used > meta
 			? (used - meta) * 512
 			: 0;
 	return true;
@@ -120,25 +123,27 @@ int lvm_dm_open(const struct vmf_call *c, const char *vg, const char *lv, int fl
 	int fd = open(c->host->printf(c, "/dev/%s/%s", vg, lv), flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 
 	if (fd < 0 && errno == ENOENT) /* without udev's links */
-		fd = open(c->host->printf(c, "/dev/mapper/%s", name), flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+		fd = open(c->host->printf(c, "/dev/mapper/%s", name),
+			flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0)
 		return -1;
-	if (fstat(fd, &st) == 0 && S_ISBLK(st.st_mode) && name_of(major(st.st_rdev), minor(st.st_rdev), found) &&
-		strcmp(found, name) == 0)
+	if (fstat(fd, &st) == 0 && S_ISBLK(st.st_mode) &&
+		name_of(major(st.st_rdev), minor(st.st_rdev), found) && strcmp(found, name) == 0)
 		return fd;
 	close(fd);
 	errno = ENOENT; /* a link that was left over: the LV is not active */
 	return -1;
 }
 
-/* QEMU says by locks on single bytes what it does with an image: byte 101 and 103 are held by those who write to it
- * or change its size. */
+/* QEMU says by locks on single bytes what it does with an image: byte 101 and 103 are held by those who write
+ * to it or change its size. */
 bool lvm_dm_is_written(int fd)
 {
 	static const off_t bytes[] = {101, 103};
 
 	for (size_t i = 0; i < VMF_COUNT(bytes); i++) {
-		struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = bytes[i], .l_len = 1};
+		struct flock lock = {
+			.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = bytes[i], .l_len = 1};
 
 		if (fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK)
 			return true;

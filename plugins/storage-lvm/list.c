@@ -13,8 +13,8 @@ int lvm_check(const struct vmf_call *c, struct vmf_pool *pool, struct vmf_error 
 	if (lvm_look(c, &s, err) < 0)
 		return -1;
 	p = s.pool_lv;
-	pool->caps = VMF_STORAGE_COW_CLONE | VMF_STORAGE_SNAPSHOT | VMF_STORAGE_LIVE_SNAPSHOT | VMF_STORAGE_LIVE_GROW |
-		     VMF_STORAGE_RENAME | VMF_STORAGE_STREAM | VMF_STORAGE_MAP;
+	pool->caps = VMF_STORAGE_COW_CLONE | VMF_STORAGE_SNAPSHOT | VMF_STORAGE_LIVE_SNAPSHOT |
+		     VMF_STORAGE_LIVE_GROW | VMF_STORAGE_RENAME | VMF_STORAGE_STREAM | VMF_STORAGE_MAP;
 	pool->size_bytes = p ? p->size : s.vg_size;
 	pool->free_bytes = !p ? s.vg_free : p->data < 0 ? 0 : p->size / 10000 * (uint64_t)(10000 - p->data);
 	pool->data_percent = p && p->data >= 0 ? (p->data + 50) / 100 : -1;
@@ -51,7 +51,8 @@ static int by_name(const void *a, const void *b)
 	return strverscmp(((const struct vmf_volume *)a)->name, ((const struct vmf_volume *)b)->name);
 }
 
-int lvm_list(const struct vmf_call *c, const char *prefix, struct vmf_volume_list *list, struct vmf_error *err)
+int lvm_list(
+	const struct vmf_call *c, const char *prefix, struct vmf_volume_list *list, struct vmf_error *err)
 {
 	struct lvm s;
 

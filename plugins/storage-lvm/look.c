@@ -14,7 +14,8 @@ static int ask(struct lvm *s, const char *program, const char *fields, struct vm
 	struct lvm_args a;
 	char *json;
 
-	lvm_args(s->c, &a, program, "--reportformat", "json", "--units", "b", "--nosuffix", "-o", fields, s->vg, NULL);
+	lvm_args(s->c, &a, program, "--reportformat", "json", "--units", "b", "--nosuffix", "-o", fields,
+		s->vg, NULL);
 	if (lvm_run(s->c, &a, &json, err) < 0)
 		return s->h->context(err, "%s", s->h->opt_origin(s->c, "vg"));
 	return lvm_report(s, json, err);
@@ -42,10 +43,12 @@ int lvm_look(const struct vmf_call *c, struct lvm *s, struct vmf_error *err)
 	if (s->pool_lv && s->pool_lv->kind == LVM_POOL)
 		return 0;
 	return h->fail(err, s->pool_lv ? VMF_E_CONFIG : VMF_E_NOT_FOUND, 0,
-		h->printf(c, "lvcreate --type thin-pool -L SIZE -n %s %s makes one; without `pool` volumes are thick",
+		h->printf(c,
+			"lvcreate --type thin-pool -L SIZE -n %s %s makes one; without `pool` volumes are "
+			"thick",
 			s->pool, s->vg),
-		s->pool_lv ? "%s: %s/%s is no thin pool" : "%s: there is no thin pool %s/%s", h->opt_origin(c, "pool"),
-		s->vg, s->pool);
+		s->pool_lv ? "%s: %s/%s is no thin pool" : "%s: there is no thin pool %s/%s",
+		h->opt_origin(c, "pool"), s->vg, s->pool);
 }
 
 int lvm_look_to_change(const struct vmf_call *c, struct lvm *s, struct vmf_error *err)
@@ -107,8 +110,8 @@ int lvm_find_none(const struct lvm *s, const char *name, const char **lv, struct
 		return -1;
 	if (!lvm_find(s, name) && !lvm_find_lv(s, *lv))
 		return 0;
-	return s->h->fail(err, VMF_E_EXISTS, 0, "choose another name, or remove that volume first", "%s exists",
-		lvm_path(s, *lv));
+	return s->h->fail(err, VMF_E_EXISTS, 0, "choose another name, or remove that volume first",
+		"%s exists", lvm_path(s, *lv));
 }
 
 /* ---- what must hold ------------------------------------------------------------------------ */
@@ -143,24 +146,27 @@ int lvm_need_space(const struct lvm *s, uint64_t bytes, const char *what, struct
 {
 	if (lvm_round_up(s, bytes) <= s->vg_free)
 		return 0;
-	return s->h->fail(err, VMF_E_NO_SPACE, 0, "remove volumes or snapshots, or give the volume group a disk (vgextend)",
+	return s->h->fail(err, VMF_E_NO_SPACE, 0,
+		"remove volumes or snapshots, or give the volume group a disk (vgextend)",
 		"volume group %s has %s left, but %s takes %s", s->vg, lvm_size_text(s->c, s->vg_free), what,
 		lvm_size_text(s->c, lvm_round_up(s, bytes)));
 }
 
-static int pool_is_full(
-	const struct lvm *s, const struct lvm_lv *p, bool of_metadata, const char *what, struct vmf_error *err)
+static int pool_is_full(const struct lvm *s, const struct lvm_lv *p, bool of_metadata, const char *what,
+	struct vmf_error *err)
 {
 	const char *path = lvm_path(s, p->lv);
 
 	return s->h->fail(err, VMF_E_NO_SPACE, 0,
 		s->h->printf(s->c, "lvextend %s %s, or remove volumes or snapshots of it",
 			of_metadata ? "--poolmetadatasize +SIZE" : "-L +SIZE", path),
-		"the %s of thin pool %s (%s) is %s full: too full for %s", of_metadata ? "metadata" : "data", path,
-		lvm_size_text(s->c, p->size), lvm_percent_text(s->c, of_metadata ? p->meta : p->data), what);
+		"the %s of thin pool %s (%s) is %s full: too full for %s", of_metadata ? "metadata" : "data",
+		path, lvm_size_text(s->c, p->size), lvm_percent_text(s->c, of_metadata ? p->meta : p->data),
+		what);
 }
 
-int lvm_need_pool(const struct lvm *s, const char *pool, uint64_t bytes, const char *what, struct vmf_error *err)
+int lvm_need_pool(
+	const struct lvm *s, const char *pool, uint64_t bytes, const char *what, struct vmf_error *err)
 {
 	const struct lvm_lv *p = lvm_find_lv(s, pool);
 	uint64_t left;
@@ -183,9 +189,10 @@ int lvm_need_pool(const struct lvm *s, const char *pool, uint64_t bytes, const c
 	if (bytes <= left)
 		return 0;
 	return s->h->fail(err, VMF_E_NO_SPACE, 0,
-		s->h->printf(s->c, "lvextend -L +SIZE %s, or remove volumes or snapshots of it", lvm_path(s, p->lv)),
-		"thin pool %s has %s left, but %s takes %s", lvm_path(s, p->lv), lvm_size_text(s->c, left), what,
-		lvm_size_text(s->c, bytes));
+		s->h->printf(s->c, "lvextend -L +SIZE %s, or remove volumes or snapshots of it",
+			lvm_path(s, p->lv)),
+		"thin pool %s has %s left, but %s takes %s", lvm_path(s, p->lv), lvm_size_text(s->c, left),
+		what, lvm_size_text(s->c, bytes));
 }
 
 /* ---- names and small commands -------------------------------------------------------------- */
@@ -204,7 +211,8 @@ void lvm_add_mark(const struct lvm *s, struct lvm_args *a)
 {
 	lvm_args_add(a, "--addtag", "vmf", NULL);
 	if (s->c->vm && s->c->vm->uuid && *s->c->vm->uuid)
-		lvm_args_add(a, "--addtag", s->h->printf(s->c, "vmf.vm=%s", lvm_encode(s->c, s->c->vm->uuid)), NULL);
+		lvm_args_add(a, "--addtag", s->h->printf(s->c, "vmf.vm=%s", lvm_encode(s->c, s->c->vm->uuid)),
+			NULL);
 }
 
 int lvm_remove_lv(const struct lvm *s, const struct lvm_lv *lv, struct vmf_error *err)
@@ -213,7 +221,8 @@ int lvm_remove_lv(const struct lvm *s, const struct lvm_lv *lv, struct vmf_error
 	struct lvm now;
 	char *out;
 
-	/* Chosen under LVM's own lock: what took its place meanwhile stays, and so does what others stand on now. */
+	/* Chosen under LVM's own lock: what took its place meanwhile stays, and so does what others stand on
+	 * now. */
 	lvm_args(s->c, &a, "lvremove", "--yes", "--select",
 		s->h->printf(s->c, "lv_uuid=\"%s\" && lv_tags=vmf && lv_role!=thickorigin", lv->uuid),
 		lvm_path(s, lv->lv), NULL);
@@ -225,8 +234,8 @@ int lvm_remove_lv(const struct lvm *s, const struct lvm_lv *lv, struct vmf_error
 		return -1;
 	for (size_t i = 0; i < now.count; i++)
 		if (strcmp(now.lvs[i].uuid, lv->uuid) == 0)
-			return s->h->fail(err, VMF_E_STATE, 0, "`lvs` shows what stands on it", "%s stays: something stands on it",
-				lvm_path(s, lv->lv));
+			return s->h->fail(err, VMF_E_STATE, 0, "`lvs` shows what stands on it",
+				"%s stays: something stands on it", lvm_path(s, lv->lv));
 	return 0; /* somebody else was quicker */
 }
 

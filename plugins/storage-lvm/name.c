@@ -9,12 +9,13 @@
 
 #include "lvm.h"
 
-#define NAME_MAX_LVM 127    /* LVM's own limit, and the device-mapper's for VG and LV together */
-#define ROOM_FOR_LAYERS 6   /* "-real", "-cow", "_tmeta" */
+#define NAME_MAX_LVM 127  /* LVM's own limit, and the device-mapper's for VG and LV together */
+#define ROOM_FOR_LAYERS 6 /* "-real", "-cow", "_tmeta" */
 
 static const char *const reserved_starts[] = {"snapshot", "pvmove", LVM_TEMP_PREFIX};
-static const char *const reserved_parts[] = {"_cdata", "_cmeta", "_corig", "_cpool", "_cvol", "_imeta", "_iorig",
-	"_mimage", "_mlog", "_pmspare", "_rimage", "_rmeta", "_tdata", "_tmeta", "_vdata", "_vorigin", "_wcorig"};
+static const char *const reserved_parts[] = {"_cdata", "_cmeta", "_corig", "_cpool", "_cvol", "_imeta",
+	"_iorig", "_mimage", "_mlog", "_pmspare", "_rimage", "_rmeta", "_tdata", "_tmeta", "_vdata",
+	"_vorigin", "_wcorig"};
 
 static bool is_hex(char ch)
 {
@@ -100,7 +101,8 @@ static char *mangle(char *to, const char *name)
 
 const char *lvm_dm_name(const struct vmf_call *c, const char *vg, const char *lv, const char *suffix)
 {
-	char *text = c->host->alloc(c, 2 * strlen(vg) + 2 * strlen(lv) + strlen(suffix) + 2), *to = mangle(text, vg);
+	char *text = c->host->alloc(c, 2 * strlen(vg) + 2 * strlen(lv) + strlen(suffix) + 2),
+	     *to = mangle(text, vg);
 
 	*to++ = '-';
 	to = mangle(to, lv);
@@ -114,7 +116,8 @@ int lvm_name_check(const struct lvm *s, const char *name, const char *lv, struct
 		return s->h->fail(err, VMF_E_USAGE, 0, NULL, "a volume needs a name");
 	for (const char *at = name; *at; at++)
 		if ((unsigned char)*at < ' ' || *at == 0x7f)
-			return s->h->fail(err, VMF_E_USAGE, 0, NULL, "a volume's name holds a control character");
+			return s->h->fail(
+				err, VMF_E_USAGE, 0, NULL, "a volume's name holds a control character");
 	if (strlen(lv) + strlen(LVM_TEMP_PREFIX) > NAME_MAX_LVM ||
 		strlen(lvm_dm_name(s->c, s->vg, lv, "")) + ROOM_FOR_LAYERS > NAME_MAX_LVM)
 		return s->h->fail(err, VMF_E_USAGE, 0, "choose a shorter name; each dash counts twice",

@@ -85,7 +85,8 @@ const char *lvm_opt_aio(const struct vmf_call *c)
 int lvm_opt_check(const struct vmf_call *c, struct vmf_error *err)
 {
 	const struct vmf_host *h = c->host;
-	const char *vg = h->opt_string(c, "vg"), *pool = h->opt_string(c, "pool"), *cache = h->opt_string(c, "cache");
+	const char *vg = h->opt_string(c, "vg"), *pool = h->opt_string(c, "pool"),
+		   *cache = h->opt_string(c, "cache");
 
 	if (!vg || !lvm_is_plain_name(vg))
 		return h->fail(err, VMF_E_CONFIG, 0, "letters, digits and + _ . - only, as `vgs` shows them",

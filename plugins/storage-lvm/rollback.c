@@ -32,11 +32,13 @@ static int merge(const struct lvm *s, const char *lv, struct vmf_error *err)
 {
 	struct lvm_args a;
 
-	lvm_args(s->c, &a, "lvconvert", "--yes", "--merge", "--background", "--interval", "1", lvm_path(s, lv), NULL);
+	lvm_args(s->c, &a, "lvconvert", "--yes", "--merge", "--background", "--interval", "1",
+		lvm_path(s, lv), NULL);
 	return lvm_run(s->c, &a, NULL, err);
 }
 
-static int change_tags(const struct lvm *s, const char *lv, const char *without, const char *with, struct vmf_error *err)
+static int change_tags(
+	const struct lvm *s, const char *lv, const char *without, const char *with, struct vmf_error *err)
 {
 	struct lvm_args a;
 
@@ -59,7 +61,8 @@ static int swap(const struct lvm *s, const struct lvm_lv *v, const struct lvm_lv
 	const char *keep = s->h->printf(s->c, "%s" LVM_KEEP_SUFFIX, lv);
 
 	/* also of an earlier try: then it holds the same */
-	if (!lvm_find_lv(s, keep) && lvm_make_thin_snapshot(s, v, snap, snap->snapshot, keep, snap->created, err) < 0)
+	if (!lvm_find_lv(s, keep) &&
+		lvm_make_thin_snapshot(s, v, snap, snap->snapshot, keep, snap->created, err) < 0)
 		return -1;
 	return merge(s, lv, err) < 0 ? -1 : lvm_rename_lv(s, keep, lv, err);
 }
@@ -73,7 +76,8 @@ static int roll_thin(const struct lvm *s, const struct lvm_lv *v, struct lvm_lv 
 		return -1;
 	if (s->c->dry_run)
 		return 0;
-	if (strcmp(snap.lv, lv) != 0) { /* a copy in waiting that was left alone, or a rename that was not ended */
+	if (strcmp(snap.lv, lv) !=
+		0) { /* a copy in waiting that was left alone, or a rename that was not ended */
 		if (lvm_rename_lv(s, snap.lv, lv, err) < 0)
 			return -1;
 		snap.lv = lv;
@@ -112,7 +116,8 @@ static bool read_note(const struct lvm *s, const struct lvm_lv *v, struct note *
 }
 
 /* What a merge writes into the volume has to be kept for all others that stand on it. */
-static int check_room(const struct lvm *s, const struct lvm_lv *v, const struct lvm_lv *snap, struct vmf_error *err)
+static int check_room(
+	const struct lvm *s, const struct lvm_lv *v, const struct lvm_lv *snap, struct vmf_error *err)
 {
 	uint64_t writes = snap->data < 0 ? snap->size : snap->size / 10000 * (uint64_t)snap->data;
 
@@ -120,16 +125,17 @@ static int check_room(const struct lvm *s, const struct lvm_lv *v, const struct 
 		const struct lvm_lv *lv = &s->lvs[i];
 		uint64_t left;
 
-		if (lv == snap || lv->kind != LVM_COW || !lv->origin || strcmp(lv->origin, v->lv) != 0 || lv->data < 0 ||
-			lv->is_invalid)
+		if (lv == snap || lv->kind != LVM_COW || !lv->origin || strcmp(lv->origin, v->lv) != 0 ||
+			lv->data < 0 || lv->is_invalid)
 			continue;
 		left = lv->size / 10000 * (uint64_t)(10000 - (lv->data > 10000 ? 10000 : lv->data));
 		if (writes > left)
 			return s->h->fail(err, VMF_E_NO_SPACE, 0,
-				s->h->printf(s->c, "lvextend -L +%" PRIu64 "M %s, or remove it", (writes - left) / 1048576 + 8,
-					lvm_path(s, lv->lv)),
-				"rolling %s back may write %s, and %s, which stands on it, has room for %s", v->name,
-				lvm_size_text(s->c, writes), lvm_path(s, lv->lv), lvm_size_text(s->c, left));
+				s->h->printf(s->c, "lvextend -L +%" PRIu64 "M %s, or remove it",
+					(writes - left) / 1048576 + 8, lvm_path(s, lv->lv)),
+				"rolling %s back may write %s, and %s, which stands on it, has room for %s",
+				v->name, lvm_size_text(s->c, writes), lvm_path(s, lv->lv),
+				lvm_size_text(s->c, left));
 	}
 	return 0;
 }
@@ -137,7 +143,8 @@ static int check_room(const struct lvm *s, const struct lvm_lv *v, const struct 
 /* Until the kernel has written all back and LVM has noticed. */
 static int wait_merge(const struct lvm *s, const struct lvm_lv *v, struct vmf_error *err)
 {
-	const char *dm = lvm_dm_name(s->c, s->vg, v->lv, ""), *what = s->h->printf(s->c, "rolling back %s", v->name);
+	const char *dm = lvm_dm_name(s->c, s->vg, v->lv, ""),
+		   *what = s->h->printf(s->c, "rolling back %s", v->name);
 	int64_t moved = now_ms(), done_at = 0;
 	uint64_t left, last = 0, total = 0;
 
@@ -159,15 +166,16 @@ static int wait_merge(const struct lvm *s, const struct lvm_lv *v, struct vmf_er
 		if (s->c->deadline_ms ? now > s->c->deadline_ms : now - moved > STALL_MS)
 			return s->h->fail(err, VMF_E_TIMEOUT, 0,
 				"LVM goes on by itself; the snapshot is used up then, as LVM's snapshots are",
-				"%s is rolled back, but LVM has not finished writing (%s left)", lvm_path(s, v->lv),
-				lvm_size_text(s->c, left));
+				"%s is rolled back, but LVM has not finished writing (%s left)",
+				lvm_path(s, v->lv), lvm_size_text(s->c, left));
 		if (lvm_progress(s->c, what, total - left, total, err) < 0)
 			return -1;
 	}
 	return 0;
 }
 
-static int make_again(const struct vmf_call *c, const char *name, const struct note *note, struct vmf_error *err)
+static int make_again(
+	const struct vmf_call *c, const char *name, const struct note *note, struct vmf_error *err)
 {
 	const struct lvm_lv *v;
 	struct lvm s;
@@ -176,15 +184,17 @@ static int make_again(const struct vmf_call *c, const char *name, const struct n
 		return -1;
 	if (v->is_merging)
 		return s.h->fail(err, VMF_E_STATE, 0, "close it, then: lvchange -an, lvchange -ay",
-			"%s was opened meanwhile: LVM rolls it back when it is activated next", lvm_path(&s, v->lv));
+			"%s was opened meanwhile: LVM rolls it back when it is activated next",
+			lvm_path(&s, v->lv));
 	if (!lvm_find_snapshot(&s, v, note->snapshot) &&
 		lvm_make_thick_snapshot(&s, v, note->snapshot, note->bytes, note->created, err) < 0)
-		return s.h->context(err, "%s is rolled back, but its snapshot \"%s\" is used up", lvm_path(&s, v->lv),
-			note->snapshot);
+		return s.h->context(err, "%s is rolled back, but its snapshot \"%s\" is used up",
+			lvm_path(&s, v->lv), note->snapshot);
 	return change_tags(&s, v->lv, note->text, NULL, err);
 }
 
-static int finish_thick(const struct lvm *s, const struct lvm_lv *v, const struct note *note, struct vmf_error *err)
+static int finish_thick(
+	const struct lvm *s, const struct lvm_lv *v, const struct note *note, struct vmf_error *err)
 {
 	int rc = wait_merge(s, v, err);
 
@@ -196,8 +206,8 @@ static int finish_thick(const struct lvm *s, const struct lvm_lv *v, const struc
 	return rc;
 }
 
-static int roll_thick(const struct lvm *s, const struct lvm_lv *v, const struct lvm_lv *snap, const char *old_note,
-	struct vmf_error *err)
+static int roll_thick(const struct lvm *s, const struct lvm_lv *v, const struct lvm_lv *snap,
+	const char *old_note, struct vmf_error *err)
 {
 	struct note note = {.snapshot = snap->snapshot, .bytes = snap->size, .created = snap->created};
 
@@ -226,7 +236,8 @@ static int roll_thick(const struct lvm *s, const struct lvm_lv *v, const struct 
 
 /* ---- both ---------------------------------------------------------------------------------- */
 
-int lvm_rollback(const struct vmf_call *c, const char *name, const char *snapshot, uint32_t flags, struct vmf_error *err)
+int lvm_rollback(const struct vmf_call *c, const char *name, const char *snapshot, uint32_t flags,
+	struct vmf_error *err)
 {
 	const struct lvm_lv *v, *snap;
 	struct note note;
@@ -242,15 +253,16 @@ int lvm_rollback(const struct vmf_call *c, const char *name, const char *snapsho
 	if (is_noted && strcmp(note.snapshot, snapshot) == 0 && (v->is_merging || !snap))
 		return c->dry_run ? 0 : finish_thick(&s, v, &note, err);
 	if (v->is_merging)
-		return s.h->fail(err, VMF_E_STATE, 0, "wait until `lvs` no longer shows an O in its attributes",
-			"%s is being rolled back", lvm_path(&s, v->lv));
+		return s.h->fail(err, VMF_E_STATE, 0,
+			"wait until `lvs` no longer shows an O in its attributes", "%s is being rolled back",
+			lvm_path(&s, v->lv));
 	if (!snap)
 		return lvm_no_snapshot(&s, v, snapshot, err);
 	if (lvm_must_be_ours(&s, snap, "used to roll back", err) < 0)
 		return -1;
 	if (v->is_open)
-		return s.h->fail(err, VMF_E_STATE, 0, "`stop` the VM first, or unmount it", "%s is in use and cannot be rolled back",
-			lvm_device(&s, v->lv));
+		return s.h->fail(err, VMF_E_STATE, 0, "`stop` the VM first, or unmount it",
+			"%s is in use and cannot be rolled back", lvm_device(&s, v->lv));
 	if (lvm_must_be_closed(&s, snap, err) < 0)
 		return -1;
 	return v->kind == LVM_THIN ? roll_thin(&s, v, *snap, err) : roll_thick(&s, v, snap, note.text, err);

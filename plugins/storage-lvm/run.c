@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* lvm's programs: run in the C locale and without its words about open files, and understood when they fail. */
+/* lvm's programs: run in the C locale and without its words about open files, and understood when they fail.
+ */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,8 +47,8 @@ void lvm_args_add(struct lvm_args *a, ...)
 /* What does not say why it failed. */
 static bool is_noise(const char *line)
 {
-	static const char *const noise[] = {"WARNING:", "File descriptor", "Run `", "Rounding ", "Reducing COW",
-		"Cannot process volume group", "/run/lvm/lvmpolld.socket"};
+	static const char *const noise[] = {"WARNING:", "File descriptor", "Run `", "Rounding ",
+		"Reducing COW", "Cannot process volume group", "/run/lvm/lvmpolld.socket"};
 
 	for (size_t i = 0; i < VMF_COUNT(noise); i++)
 		if (strncmp(line, noise[i], strlen(noise[i])) == 0)
@@ -87,16 +88,20 @@ static const struct {
 	{"Insufficient suitable", VMF_E_NO_SPACE, "make room in the volume group, or use another storage"},
 	{"free space in thin pool", VMF_E_NO_SPACE, "lvextend the thin pool, or remove volumes or snapshots"},
 	{"already exists", VMF_E_EXISTS, "choose another name, or remove that volume first"},
-	{"in use", VMF_E_BUSY, "stop the VM that uses it, or unmount it; `lsof` and `dmsetup ls --tree` tell by what"},
+	{"in use", VMF_E_BUSY,
+		"stop the VM that uses it, or unmount it; `lsof` and `dmsetup ls --tree` tell by what"},
 	{"is used by another device", VMF_E_BUSY, "`dmsetup ls --tree` tells by which"},
 	{"Permission denied", VMF_E_PERMISSION, "LVM wants root"},
 	{" not found", VMF_E_NOT_FOUND, "`vgs` shows the volume groups; `vg` says which is meant"},
 	{"Failed to find logical volume", VMF_E_NOT_FOUND, "`lvs` shows what there is"},
-	{"missing from kernel", VMF_E_MISSING, "is the kernel built with the device mapper? `modprobe dm-mod` tells"},
-	{"/dev/mapper/control", VMF_E_MISSING, "is the kernel built with the device mapper? `modprobe dm-mod` tells"},
+	{"missing from kernel", VMF_E_MISSING,
+		"is the kernel built with the device mapper? `modprobe dm-mod` tells"},
+	{"/dev/mapper/control", VMF_E_MISSING,
+		"is the kernel built with the device mapper? `modprobe dm-mod` tells"},
 };
 
-static int explain(const struct vmf_call *c, const struct lvm_args *a, const struct vmf_run *run, struct vmf_error *err)
+static int explain(
+	const struct vmf_call *c, const struct lvm_args *a, const struct vmf_run *run, struct vmf_error *err)
 {
 	const char *program = a->argv[PROGRAM], *words = words_of(c, run), *hint = NULL;
 	int code = VMF_E_FAILED;

@@ -19,7 +19,7 @@
 
 #include "lvm.h"
 
-#define HOLE ((size_t)64 << 10)       /* stretches of zeroes of that length are not written */
+#define HOLE ((size_t)64 << 10)		/* stretches of zeroes of that length are not written */
 #define LOOK_EVERY ((uint64_t)64 << 20) /* bytes between two looks at the pool */
 
 /* ---- who makes it -------------------------------------------------------------------------- */
@@ -42,7 +42,10 @@ static unsigned long long start_of(const char *pid)
 		return 0;
 	text[n] = '\0';
 	at = strrchr(text, ')');
-	if (!at || sscanf(at, ") %*c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %llu", &start) != 1)
+	if (!at ||
+		sscanf(at,
+			") %*c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %llu",
+			&start) != 1)
 		return 0;
 	return strncmp(at, ") Z", 3) == 0 ? 0 : start;
 }
@@ -114,7 +117,8 @@ static int make_temp(struct lvm_sink *sink, struct vmf_error *err)
 
 	if (lvm_find_lv(s, sink->temp))
 		return s->h->fail(err, VMF_E_BUSY, 0,
-			s->h->printf(s->c, "wait for it; if nothing is: lvremove %s", lvm_path(s, sink->temp)),
+			s->h->printf(
+				s->c, "wait for it; if nothing is: lvremove %s", lvm_path(s, sink->temp)),
 			"something is making a volume \"%s\" already", sink->name);
 	lvm_args(s->c, &a, "lvcreate", "--yes", "-n", sink->temp, NULL);
 	if (sink->is_thin)
@@ -141,14 +145,17 @@ static void remove_temp(struct lvm_sink *sink)
 		lvm_remove_lv(&now, lv, NULL);
 }
 
-int lvm_sink_open(struct lvm *s, const char *name, uint64_t size, struct lvm_sink *sink, struct vmf_error *err)
+int lvm_sink_open(
+	struct lvm *s, const char *name, uint64_t size, struct lvm_sink *sink, struct vmf_error *err)
 {
 	const char *what = s->h->printf(s->c, "\"%s\"", name);
 
-	*sink = (struct lvm_sink){.s = s, .name = name, .fd = -1, .is_thin = s->pool, .size = lvm_round_up(s, size)};
+	*sink = (struct lvm_sink){
+		.s = s, .name = name, .fd = -1, .is_thin = s->pool, .size = lvm_round_up(s, size)};
 	if (lvm_find_none(s, name, &sink->lv, err) < 0)
 		return -1;
-	if (sink->is_thin ? lvm_need_pool(s, s->pool, 0, what, err) < 0 : lvm_need_space(s, size, what, err) < 0)
+	if (sink->is_thin ? lvm_need_pool(s, s->pool, 0, what, err) < 0
+			  : lvm_need_space(s, size, what, err) < 0)
 		return -1;
 	sink->temp = s->h->printf(s->c, LVM_TEMP_PREFIX "%s", sink->lv);
 	if (s->c->dry_run)
@@ -178,8 +185,8 @@ static int cannot_write(struct lvm_sink *sink, struct vmf_error *err)
 {
 	struct lvm *s = sink->s;
 
-	return s->h->fail(err, errno == ENOSPC ? VMF_E_NO_SPACE : VMF_E_FAILED, errno, NULL, "cannot write %s",
-		lvm_device(s, sink->lv));
+	return s->h->fail(err, errno == ENOSPC ? VMF_E_NO_SPACE : VMF_E_FAILED, errno, NULL,
+		"cannot write %s", lvm_device(s, sink->lv));
 }
 
 /* Whether the pool will take another stretch, with some to spare for the guests that live on it. */
@@ -192,15 +199,18 @@ static int look_at_pool(struct lvm_sink *sink, size_t length, struct vmf_error *
 	if (!sink->is_thin || sink->unchecked < LOOK_EVERY)
 		return 0;
 	sink->unchecked = 0;
-	if (!lvm_dm_pool_room(lvm_dm_name(s->c, s->vg, sink->temp, ""), &left, &size) || left >= LOOK_EVERY + size / 100)
+	if (!lvm_dm_pool_room(lvm_dm_name(s->c, s->vg, sink->temp, ""), &left, &size) ||
+		left >= LOOK_EVERY + size / 100)
 		return 0;
 	return s->h->fail(err, VMF_E_NO_SPACE, 0,
-		s->h->printf(s->c, "lvextend -L +SIZE %s, or remove volumes or snapshots of it", lvm_path(s, s->pool)),
+		s->h->printf(s->c, "lvextend -L +SIZE %s, or remove volumes or snapshots of it",
+			lvm_path(s, s->pool)),
 		"thin pool %s has only %s left: \"%s\" was given up before it ran full", lvm_path(s, s->pool),
 		lvm_size_text(s->c, left), sink->name);
 }
 
-static int write_data(struct lvm_sink *sink, uint64_t offset, const char *data, size_t length, struct vmf_error *err)
+static int write_data(
+	struct lvm_sink *sink, uint64_t offset, const char *data, size_t length, struct vmf_error *err)
 {
 	while (length) {
 		ssize_t n = pwrite(sink->fd, data, length, (off_t)offset);
@@ -225,14 +235,15 @@ int lvm_sink_zero(struct lvm_sink *sink, uint64_t offset, uint64_t length, struc
 {
 	uint64_t range[2] = {offset, (length + 511) & ~(uint64_t)511};
 
-	/* what was never written to a thin volume reads as zeroes; a thick one holds what the disk held before */
+	/* what was never written to a thin volume reads as zeroes; a thick one holds what the disk held
+	 * before */
 	if (sink->is_thin || ioctl(sink->fd, BLKZEROOUT, range) == 0)
 		return 0;
 	return cannot_write(sink, err);
 }
 
-static int put_stretch(
-	struct lvm_sink *sink, uint64_t offset, const char *data, size_t length, bool zero, struct vmf_error *err)
+static int put_stretch(struct lvm_sink *sink, uint64_t offset, const char *data, size_t length, bool zero,
+	struct vmf_error *err)
 {
 	if (zero)
 		return lvm_sink_zero(sink, offset, length, err);
@@ -266,16 +277,22 @@ int lvm_sink_put(struct lvm_sink *sink, uint64_t offset, char *data, size_t leng
 
 int lvm_sink_publish(struct lvm_sink *sink, struct vmf_error *err)
 {
+	struct lvm *s = sink->s;
+	struct lvm_args a;
+
 	if (fsync(sink->fd) < 0) {
 		cannot_write(sink, err);
 		lvm_sink_drop(sink);
 		return -1;
 	}
-	if (lvm_rename_lv(sink->s, sink->temp, sink->lv, err) < 0) {
+	if (lvm_rename_lv(s, sink->temp, sink->lv, err) < 0) {
 		lvm_sink_drop(sink);
 		return -1;
 	}
 	close(sink->fd);
 	sink->fd = -1;
+	/* under its own name the tag means nothing */
+	lvm_args(s->c, &a, "lvchange", "--deltag", lvm_maker(s->c), lvm_path(s, sink->lv), NULL);
+	lvm_run(s->c, &a, NULL, NULL);
 	return 0;
 }

@@ -50,17 +50,19 @@ int lvm_no_snapshot(const struct lvm *s, const struct lvm_lv *v, const char *sna
 
 	for (size_t i = 0; i < s->count; i++)
 		if (is_of(&s->lvs[i], v) && n++ < 10)
-			names = names ? s->h->printf(s->c, "%s, %s", names, s->lvs[i].snapshot) : s->lvs[i].snapshot;
+			names = names ? s->h->printf(s->c, "%s, %s", names, s->lvs[i].snapshot)
+				      : s->lvs[i].snapshot;
 	return s->h->fail(err, VMF_E_NOT_FOUND, 0,
-		names ? s->h->printf(s->c, "there is %s", names) : "it has none at all", "%s has no snapshot \"%s\"",
-		lvm_path(s, v->lv), snapshot);
+		names ? s->h->printf(s->c, "there is %s", names) : "it has none at all",
+		"%s has no snapshot \"%s\"", lvm_path(s, v->lv), snapshot);
 }
 
 /* ---- making -------------------------------------------------------------------------------- */
 
 uint64_t lvm_cow_size(const struct lvm *s, const struct lvm_lv *v)
 {
-	int64_t percent = s->h->opt_int(s->c, "snapshot_percent"), bytes = s->h->opt_int(s->c, "snapshot_size");
+	int64_t percent = s->h->opt_int(s->c, "snapshot_percent"),
+		bytes = s->h->opt_int(s->c, "snapshot_size");
 	uint64_t size = percent > 0 ? v->virtual_size / 100 * (uint64_t)percent : (uint64_t)bytes;
 	/* all of the origin and the notes about it: more can never be used */
 	uint64_t most = v->virtual_size + v->virtual_size / 100 + 2 * s->extent;
@@ -73,11 +75,12 @@ const char *lvm_snapshot_lv(const struct lvm *s, const char *volume_lv, const ch
 	return lvm_encode(s->c, s->h->printf(s->c, "%s.%s", lvm_decode(s->c, volume_lv), snapshot));
 }
 
-static void add_tags(const struct lvm *s, struct lvm_args *a, const struct lvm_lv *v, const char *snapshot, int64_t created)
+static void add_tags(const struct lvm *s, struct lvm_args *a, const struct lvm_lv *v, const char *snapshot,
+	int64_t created)
 {
 	lvm_add_mark(s, a);
-	lvm_args_add(a, "--addtag", s->h->printf(s->c, "vmf.snapshot=%s", lvm_encode(s->c, snapshot)), "--addtag",
-		s->h->printf(s->c, "vmf.origin=%s", v->uuid), "--addtag",
+	lvm_args_add(a, "--addtag", s->h->printf(s->c, "vmf.snapshot=%s", lvm_encode(s->c, snapshot)),
+		"--addtag", s->h->printf(s->c, "vmf.origin=%s", v->uuid), "--addtag",
 		s->h->printf(s->c, "vmf.created=%" PRId64, created), NULL);
 }
 
@@ -99,8 +102,8 @@ int lvm_make_thin_snapshot(const struct lvm *s, const struct lvm_lv *v, const st
 	struct lvm_args a;
 
 	/* passed over by activation: nobody needs its device, and it has the volume's filesystem ids */
-	lvm_args(s->c, &a, "lvcreate", "--yes", "--snapshot", "--permission", "r", "--setactivationskip", "y", "-n", lv,
-		NULL);
+	lvm_args(s->c, &a, "lvcreate", "--yes", "--snapshot", "--permission", "r", "--setactivationskip", "y",
+		"-n", lv, NULL);
 	add_tags(s, &a, v, snapshot, created);
 	lvm_args_add(&a, lvm_path(s, origin->lv), NULL);
 	return lvm_run(s->c, &a, NULL, err);
@@ -108,7 +111,8 @@ int lvm_make_thin_snapshot(const struct lvm *s, const struct lvm_lv *v, const st
 
 static int check_new(const struct lvm *s, const struct lvm_lv *v, const char *snapshot, struct vmf_error *err)
 {
-	const char *lv = lvm_snapshot_lv(s, v->lv, snapshot), *what = s->h->printf(s->c, "a snapshot of %s", v->name);
+	const char *lv = lvm_snapshot_lv(s, v->lv, snapshot),
+		   *what = s->h->printf(s->c, "a snapshot of %s", v->name);
 
 	if (lvm_find_snapshot(s, v, snapshot))
 		return s->h->fail(err, VMF_E_EXISTS, 0, "choose another name, or remove that one first",
@@ -116,14 +120,18 @@ static int check_new(const struct lvm *s, const struct lvm_lv *v, const char *sn
 	if (lvm_name_check(s, snapshot, lv, err) < 0 || lvm_must_be_ours(s, v, "given a snapshot", err) < 0)
 		return -1;
 	if (lvm_find_lv(s, lv))
-		return s->h->fail(err, VMF_E_EXISTS, 0, "choose another name for the snapshot", "%s exists", lvm_path(s, lv));
+		return s->h->fail(err, VMF_E_EXISTS, 0, "choose another name for the snapshot", "%s exists",
+			lvm_path(s, lv));
 	if (v->is_merging || v->rollback)
-		return s->h->fail(err, VMF_E_STATE, 0, "wait until that is done, or `rollback` to the same snapshot once more",
+		return s->h->fail(err, VMF_E_STATE, 0,
+			"wait until that is done, or `rollback` to the same snapshot once more",
 			"%s is being rolled back", lvm_path(s, v->lv));
 	if (v->kind == LVM_COW)
 		return s->h->fail(err, VMF_E_UNSUPPORTED, 0,
-			"make a full copy of it (`vmf NEW clone --from VM --copy`), which can have snapshots; or use a thin pool",
-			"%s is a copy-on-write clone of %s, of which LVM makes no snapshots", lvm_path(s, v->lv), v->origin);
+			"make a full copy of it (`vmf NEW clone --from VM --copy`), which can have "
+			"snapshots; or use a thin pool",
+			"%s is a copy-on-write clone of %s, of which LVM makes no snapshots",
+			lvm_path(s, v->lv), v->origin);
 	if (v->kind == LVM_THIN)
 		return lvm_need_pool(s, v->pool, 0, what, err);
 	return lvm_need_space(s, lvm_cow_size(s, v), what, err);
@@ -141,7 +149,8 @@ int lvm_snapshot(const struct vmf_call *c, const char *name, const char *snapsho
 	if (c->dry_run)
 		return 0;
 	if (v->kind == LVM_THIN)
-		return lvm_make_thin_snapshot(&s, v, v, snapshot, lvm_snapshot_lv(&s, v->lv, snapshot), now, err);
+		return lvm_make_thin_snapshot(
+			&s, v, v, snapshot, lvm_snapshot_lv(&s, v->lv, snapshot), now, err);
 	return lvm_make_thick_snapshot(&s, v, snapshot, lvm_cow_size(&s, v), now, err);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * An LV's content. It is read through the page cache, as the kernel then fetches the next block while this one
- * is written elsewhere, and what was read is dropped from it at once.
+ * An LV's content. It is read through the page cache, as the kernel then fetches the next block while this
+ * one is written elsewhere, and what was read is dropped from it at once.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -19,7 +19,8 @@ uint64_t lvm_data_bytes(const struct lvm_lv *v)
 	return v->virtual_size;
 }
 
-int lvm_progress(const struct vmf_call *c, const char *what, uint64_t done, uint64_t total, struct vmf_error *err)
+int lvm_progress(
+	const struct vmf_call *c, const char *what, uint64_t done, uint64_t total, struct vmf_error *err)
 {
 	if (c->host->progress(c, what, done, total) == 0)
 		return 0;
@@ -30,16 +31,19 @@ static int cannot_open(struct lvm *s, const struct lvm_lv *v, struct vmf_error *
 {
 	if (errno == EBUSY)
 		return s->h->fail(err, VMF_E_BUSY, 0,
-			s->h->printf(s->c, "stop the VM that uses it, or unmount it (`lsof %s`); its snapshots can be copied",
+			s->h->printf(s->c,
+				"stop the VM that uses it, or unmount it (`lsof %s`); its snapshots can be "
+				"copied",
 				lvm_device(s, v->lv)),
 			"%s is in use", lvm_device(s, v->lv));
-	return s->h->fail(err, errno == EACCES || errno == EPERM ? VMF_E_PERMISSION : VMF_E_FAILED, errno, NULL,
-		"cannot open %s", lvm_device(s, v->lv));
+	return s->h->fail(err, errno == EACCES || errno == EPERM ? VMF_E_PERMISSION : VMF_E_FAILED, errno,
+		NULL, "cannot open %s", lvm_device(s, v->lv));
 }
 
 int lvm_source_open(struct lvm *s, const struct lvm_lv *v, struct lvm_source *source, struct vmf_error *err)
 {
-	*source = (struct lvm_source){.s = s, .v = v, .path = lvm_device(s, v->lv), .fd = -1, .size = v->virtual_size};
+	*source = (struct lvm_source){
+		.s = s, .v = v, .path = lvm_device(s, v->lv), .fd = -1, .size = v->virtual_size};
 	if (v->is_invalid)
 		return s->h->fail(err, VMF_E_STATE, 0, "make the next one with a larger snapshot_size",
 			"%s is of no use: its room for changes ran full", lvm_path(s, v->lv));
@@ -70,7 +74,8 @@ void lvm_source_close(struct lvm_source *source)
 	source->was_inactive = false;
 }
 
-int lvm_source_read(struct lvm_source *source, uint64_t offset, char *data, size_t length, struct vmf_error *err)
+int lvm_source_read(
+	struct lvm_source *source, uint64_t offset, char *data, size_t length, struct vmf_error *err)
 {
 	size_t done = 0;
 
@@ -81,7 +86,8 @@ int lvm_source_read(struct lvm_source *source, uint64_t offset, char *data, size
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
-			return source->s->h->fail(err, VMF_E_FAILED, n < 0 ? errno : ENODATA, NULL, "cannot read %s", source->path);
+			return source->s->h->fail(err, VMF_E_FAILED, n < 0 ? errno : ENODATA, NULL,
+				"cannot read %s", source->path);
 		done += (size_t)n;
 	}
 	posix_fadvise(source->fd, (off_t)offset, (off_t)length, POSIX_FADV_DONTNEED);

@@ -42,7 +42,8 @@ static int put(struct out *o, const char *data, size_t length, struct vmf_error 
 			continue;
 		if (n < 0)
 			return o->s->h->fail(err, errno == ENOSPC ? VMF_E_NO_SPACE : VMF_E_FAILED, errno,
-				errno == EPIPE ? "the other end has stopped reading" : NULL, "cannot send %s", o->path);
+				errno == EPIPE ? "the other end has stopped reading" : NULL, "cannot send %s",
+				o->path);
 		data += n;
 		length -= (size_t)n;
 		o->end += n;
@@ -99,7 +100,8 @@ int lvm_send(const struct vmf_call *c, const char *name, int fd, struct vmf_erro
 		return 0;
 	o.path = source.path;
 	o.end = lseek(fd, 0, SEEK_CUR);
-	/* only behind a file's end is what is left out a hole; an fd that appends puts its bytes there itself */
+	/* only behind a file's end is what is left out a hole; an fd that appends puts its bytes there itself
+	 */
 	o.is_file = o.end >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && o.end == st.st_size &&
 		    !(fcntl(fd, F_GETFL) & O_APPEND);
 	buffer = lvm_buffer_new(c, err);
@@ -140,12 +142,12 @@ static int receive_all(struct lvm_sink *sink, uint64_t size, int fd, char *buffe
 		size_t part = size - at < LVM_BLOCK ? (size_t)(size - at) : LVM_BLOCK, have;
 
 		if (fill(fd, buffer, part, &have) < 0)
-			return c->host->fail(
-				err, VMF_E_FAILED, errno, NULL, "cannot read what is to become \"%s\"", sink->name);
+			return c->host->fail(err, VMF_E_FAILED, errno, NULL,
+				"cannot read what is to become \"%s\"", sink->name);
 		if (have < part)
 			return c->host->fail(err, VMF_E_FAILED, 0, "the sender has failed, or the connection",
-				"the stream for \"%s\" ended after %" PRIu64 " of %" PRIu64 " bytes", sink->name, at + have,
-				size);
+				"the stream for \"%s\" ended after %" PRIu64 " of %" PRIu64 " bytes",
+				sink->name, at + have, size);
 		if (lvm_sink_put(sink, at, buffer, part, err) < 0)
 			return -1;
 		at += part;
@@ -157,7 +159,8 @@ static int receive_all(struct lvm_sink *sink, uint64_t size, int fd, char *buffe
 	return size < sink->size ? lvm_sink_zero(sink, size, sink->size - size, err) : 0;
 }
 
-int lvm_receive(const struct vmf_call *c, const char *name, uint64_t size_bytes, int fd, struct vmf_error *err)
+int lvm_receive(
+	const struct vmf_call *c, const char *name, uint64_t size_bytes, int fd, struct vmf_error *err)
 {
 	struct lvm_sink sink;
 	struct lvm s;
@@ -165,7 +168,8 @@ int lvm_receive(const struct vmf_call *c, const char *name, uint64_t size_bytes,
 	int rc = -1;
 
 	if (size_bytes == 0 || size_bytes > LVM_MAX_SIZE)
-		return c->host->fail(err, VMF_E_USAGE, 0, NULL, "a volume of %" PRIu64 " bytes cannot be made", size_bytes);
+		return c->host->fail(err, VMF_E_USAGE, 0, NULL,
+			"a volume of %" PRIu64 " bytes cannot be made", size_bytes);
 	if (lvm_look_to_change(c, &s, err) < 0 || lvm_sink_open(&s, name, size_bytes, &sink, err) < 0)
 		return -1;
 	if (c->dry_run)

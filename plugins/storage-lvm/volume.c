@@ -62,10 +62,12 @@ int lvm_create(const struct vmf_call *c, const char *name, uint64_t size_bytes, 
 	struct lvm s;
 
 	if (size_bytes == 0 || size_bytes > LVM_MAX_SIZE)
-		return c->host->fail(err, VMF_E_USAGE, 0, NULL, "a volume of %" PRIu64 " bytes cannot be made", size_bytes);
+		return c->host->fail(err, VMF_E_USAGE, 0, NULL,
+			"a volume of %" PRIu64 " bytes cannot be made", size_bytes);
 	if (lvm_look_to_change(c, &s, err) < 0 || lvm_find_none(&s, name, &lv, err) < 0)
 		return -1;
-	if (s.pool ? lvm_need_pool(&s, s.pool, 0, what, err) < 0 : lvm_need_space(&s, size_bytes, what, err) < 0)
+	if (s.pool ? lvm_need_pool(&s, s.pool, 0, what, err) < 0
+		   : lvm_need_space(&s, size_bytes, what, err) < 0)
 		return -1;
 	if (c->dry_run)
 		return 0;
@@ -89,7 +91,8 @@ static int must_be_bare(const struct lvm *s, const struct lvm_lv *v, struct vmf_
 	for (size_t i = 0; i < s->count; i++) {
 		const struct lvm_lv *lv = &s->lvs[i];
 
-		if (lv->kind != LVM_COW || !lv->origin || strcmp(lv->origin, v->lv) != 0 || is_own_snapshot(lv, v))
+		if (lv->kind != LVM_COW || !lv->origin || strcmp(lv->origin, v->lv) != 0 ||
+			is_own_snapshot(lv, v))
 			continue;
 		if (n++ < 5)
 			names = names ? s->h->printf(s->c, "%s, %s", names, lv->name) : lv->name;
@@ -127,7 +130,8 @@ static int remove_orphans(const struct lvm *s, const char *name, struct vmf_erro
 	for (size_t i = 0; i < s->count; i++) {
 		const struct lvm_lv *lv = &s->lvs[i];
 		bool is_orphan = lv->snapshot && lv->vm_uuid && s->c->vm && s->c->vm->uuid &&
-				 strcmp(lv->vm_uuid, s->c->vm->uuid) == 0 && strncmp(lv->lv, prefix, strlen(prefix)) == 0;
+				 strcmp(lv->vm_uuid, s->c->vm->uuid) == 0 &&
+				 strncmp(lv->lv, prefix, strlen(prefix)) == 0;
 
 		for (size_t k = 0; is_orphan && k < s->count; k++)
 			is_orphan = !is_own_snapshot(lv, &s->lvs[k]);
@@ -151,7 +155,8 @@ int lvm_remove(const struct vmf_call *c, const char *name, struct vmf_error *err
 /* ---- rename -------------------------------------------------------------------------------- */
 
 /* Snapshots are found by their tags, whatever they are called; their names follow for people's sake. */
-static int rename_snapshots(const struct lvm *s, const struct lvm_lv *v, const char *new_lv, struct vmf_error *err)
+static int rename_snapshots(
+	const struct lvm *s, const struct lvm_lv *v, const char *new_lv, struct vmf_error *err)
 {
 	for (size_t i = 0; i < s->count; i++) {
 		const struct lvm_lv *lv = &s->lvs[i];
@@ -166,7 +171,8 @@ static int rename_snapshots(const struct lvm *s, const struct lvm_lv *v, const c
 	return 0;
 }
 
-static int rename_found(const struct lvm *s, const struct lvm_lv *v, const char *new_name, struct vmf_error *err)
+static int rename_found(
+	const struct lvm *s, const struct lvm_lv *v, const char *new_name, struct vmf_error *err)
 {
 	const char *lv;
 
@@ -217,7 +223,8 @@ static int extend(const struct lvm *s, const struct lvm_lv *v, uint64_t size, st
 
 	if (reopen && v->is_open)
 		return s->h->fail(err, VMF_E_STATE, 0, "stop the VM first, or remove the snapshots",
-			"%s has snapshots, and LVM resizes such a volume only while it is closed", lvm_path(s, v->lv));
+			"%s has snapshots, and LVM resizes such a volume only while it is closed",
+			lvm_path(s, v->lv));
 	if (s->c->dry_run)
 		return 0;
 	if (reopen && lvm_set_active(s, v->lv, false, err) < 0)
@@ -243,8 +250,8 @@ static int tell_qemu(const struct lvm *s, const struct lvm_lv *v, struct vmf_err
 	if (!is_live)
 		return 0;
 	return s->h->qmp(s->c, "block_resize",
-		s->h->printf(s->c, "{\"node-name\": \"%s\", \"size\": %" PRIu64 "}", s->c->slot, size), -1, NULL, NULL,
-		err);
+		s->h->printf(s->c, "{\"node-name\": \"%s\", \"size\": %" PRIu64 "}", s->c->slot, size), -1,
+		NULL, NULL, err);
 }
 
 static int grow_found(const struct lvm *s, const struct lvm_lv *v, uint64_t size, struct vmf_error *err)
@@ -254,14 +261,16 @@ static int grow_found(const struct lvm *s, const struct lvm_lv *v, uint64_t size
 	if (lvm_must_be_ours(s, v, "resized", err) < 0)
 		return -1;
 	if (size < v->virtual_size)
-		return s->h->fail(err, VMF_E_UNSUPPORTED, 0, "make a smaller disk and copy the files over in the guest",
-			"%s has %s and cannot shrink to %s", lvm_path(s, v->lv), lvm_size_text(s->c, v->virtual_size),
-			lvm_size_text(s->c, size));
+		return s->h->fail(err, VMF_E_UNSUPPORTED, 0,
+			"make a smaller disk and copy the files over in the guest",
+			"%s has %s and cannot shrink to %s", lvm_path(s, v->lv),
+			lvm_size_text(s->c, v->virtual_size), lvm_size_text(s->c, size));
 	if (size > v->virtual_size) {
 		if (v->kind == LVM_COW)
 			return s->h->fail(err, VMF_E_UNSUPPORTED, 0,
 				"a full copy of it can grow (clone --copy)",
-				"%s is a copy-on-write clone of %s and keeps its size", lvm_path(s, v->lv), v->origin);
+				"%s is a copy-on-write clone of %s and keeps its size", lvm_path(s, v->lv),
+				v->origin);
 		if (v->pool ? lvm_need_pool(s, v->pool, 0, what, err) < 0
 			    : lvm_need_space(s, size - v->virtual_size, what, err) < 0)
 			return -1;
@@ -277,7 +286,8 @@ int lvm_grow(const struct vmf_call *c, const char *name, uint64_t size_bytes, st
 	struct lvm s;
 
 	if (size_bytes == 0 || size_bytes > LVM_MAX_SIZE)
-		return c->host->fail(err, VMF_E_USAGE, 0, NULL, "a volume cannot have %" PRIu64 " bytes", size_bytes);
+		return c->host->fail(
+			err, VMF_E_USAGE, 0, NULL, "a volume cannot have %" PRIu64 " bytes", size_bytes);
 	if (lvm_look_to_change(c, &s, err) < 0 || lvm_find_or_fail(&s, name, &v, err) < 0)
 		return -1;
 	return grow_found(&s, v, lvm_round_up(&s, size_bytes), err);
