@@ -23,21 +23,22 @@
 #define FIRST_SIGNAL 1
 #define LAST_SIGNAL 31
 
-static const char usage[] = "usage: vmf-plugin-check [--run] [--only PATTERN]... [--timeout SECONDS] FILE.so [OPTION=VALUE]...\n"
-			    "       vmf-plugin-check --list\n"
-			    "\n"
-			    "Tries a plugin against the contract in vmf/plugin.h and prints TAP. "
-			    "OPTION=VALUE are the plugin's own\n"
-			    "options. Nothing is changed on the machine unless --run is given: then volumes, "
-			    "networks and the like\n"
-			    "are made with those options and removed again.\n"
-			    "\n"
-			    "  --run           make and remove things for real\n"
-			    "  --only PATTERN  only the checks whose name fits, as in --only 'dry*'\n"
-			    "  --timeout SECONDS  a check that takes longer has failed (60)\n"
-			    "  --list          name the checks and what each looks at\n"
-			    "\n"
-			    "Exit code: 0 all checks passed or were skipped, 1 some failed, 2 wrong usage.\n";
+static const char usage[] =
+	"usage: vmf-plugin-check [--run] [--only PATTERN]... [--timeout SECONDS] FILE.so [OPTION=VALUE]...\n"
+	"       vmf-plugin-check --list\n"
+	"\n"
+	"Tries a plugin against the contract in vmf/plugin.h and prints TAP. "
+	"OPTION=VALUE are the plugin's own\n"
+	"options. Nothing is changed on the machine unless --run is given: then volumes, "
+	"networks and the like\n"
+	"are made with those options and removed again.\n"
+	"\n"
+	"  --run           make and remove things for real\n"
+	"  --only PATTERN  only the checks whose name fits, as in --only 'dry*'\n"
+	"  --timeout SECONDS  a check that takes longer has failed (60)\n"
+	"  --list          name the checks and what each looks at\n"
+	"\n"
+	"Exit code: 0 all checks passed or were skipped, 1 some failed, 2 wrong usage.\n";
 
 /* ---- results ------------------------------------------------------------------------------ */
 
