@@ -32,7 +32,7 @@ static const char *origin_of(const struct lvm *s, const struct lvm_lv *lv)
 	if (!origin || !origin->snapshot)
 		return origin ? origin->name : lv->origin;
 	for (size_t i = 0; origin->of && i < s->count; i++)
-		if (strcmp(s->lvs[i].uuid, origin->of) == 0)
+		if (lvm_is_volume(&s->lvs[i]) && strcmp(s->lvs[i].id, origin->of) == 0)
 			volume = &s->lvs[i];
 	return volume ? s->h->printf(s->c, "%s@%s", volume->name, origin->snapshot) : origin->name;
 }

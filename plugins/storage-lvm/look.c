@@ -21,6 +21,20 @@ static int ask(struct lvm *s, const char *program, const char *fields, struct vm
 	return lvm_report(s, json, err);
 }
 
+/* A volume whose rolling back was interrupted between its two selves is the old one. */
+static void settle(struct lvm *s)
+{
+	for (size_t i = 0; i < s->count; i++) {
+		struct lvm_lv *lv = &s->lvs[i];
+		const char *stem = lv->is_ours ? lvm_stem(s->c, lv->lv, LVM_OLD_SUFFIX) : NULL;
+
+		if (stem && !lvm_find_lv(s, stem))
+			lv->name = lvm_decode(s->c, stem);
+		else
+			lv->is_aside = stem || (lv->is_ours && lvm_stem(s->c, lv->lv, LVM_NEW_SUFFIX));
+	}
+}
+
 int lvm_look(const struct vmf_call *c, struct lvm *s, struct vmf_error *err)
 {
 	const struct vmf_host *h = c->host;
@@ -37,6 +51,7 @@ int lvm_look(const struct vmf_call *c, struct lvm *s, struct vmf_error *err)
 	if (rc == 0 || !s->extent)
 		return h->fail(err, VMF_E_NOT_FOUND, 0, "`vgs` shows the volume groups; vgcreate makes one",
 			"%s: no volume group \"%s\"", h->opt_origin(c, "vg"), s->vg);
+	settle(s);
 	if (!s->pool)
 		return 0;
 	s->pool_lv = lvm_find_lv(s, s->pool);
@@ -55,15 +70,7 @@ int lvm_look_to_change(const struct vmf_call *c, struct lvm *s, struct vmf_error
 {
 	if (lvm_look(c, s, err) < 0)
 		return -1;
-	for (size_t i = 0; !c->dry_run && i < s->count; i++) {
-		const struct lvm_lv *lv = &s->lvs[i];
-
-		if (lvm_is_temp(lv) && !lv->is_open && lv->by && lvm_maker_is_dead(c, lv->by) &&
-			lvm_remove_lv(s, lv, NULL) == 0)
-			s->h->log(c, VMF_LOG_INFO, "removed %s, which an interrupted run left behind",
-				lvm_path(s, lv->lv));
-	}
-	return 0;
+	return lvm_tidy(s) ? lvm_look(c, s, err) : 0;
 }
 
 /* ---- finding ------------------------------------------------------------------------------ */
@@ -75,7 +82,7 @@ bool lvm_is_temp(const struct lvm_lv *lv)
 
 bool lvm_is_volume(const struct lvm_lv *lv)
 {
-	return lv->kind != LVM_POOL && !lv->snapshot && !lvm_is_temp(lv);
+	return lv->kind != LVM_POOL && !lv->snapshot && !lvm_is_temp(lv) && !lv->is_aside;
 }
 
 const struct lvm_lv *lvm_find_lv(const struct lvm *s, const char *lv)

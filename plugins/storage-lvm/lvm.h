@@ -9,8 +9,10 @@
  *	vmf                      made by vmf: the mark without which nothing is removed, renamed, rolled back
  *	vmf.vm=UUID              the VM that it was made for
  *	vmf.snapshot=NAME        a snapshot (all else is a volume), with
- *	vmf.origin=UUID          its volume's LV UUID, which survives renaming and rolling back
+ *	vmf.origin=ID            its volume's id
  *	vmf.created=SECONDS
+ *	vmf.id=ID                on a thin volume that was rolled back, and is another LV since: the id that it
+ *	                         has kept. Without it an LV's own UUID is its id.
  *	vmf.rollback=NAME:BYTES:SECONDS  on a thick volume while it is rolled back, which uses its snapshot up
  *	vmf.by=NODE:BOOT:PID:START       on a volume in the making: the process that makes it
  */
@@ -26,7 +28,8 @@
 #include "vmf/plugin.h"
 
 #define LVM_TEMP_PREFIX ".vmf-" /* LVs in the making */
-#define LVM_KEEP_SUFFIX "+k"    /* a thin snapshot's copy while the snapshot is merged; no name encodes to that */
+#define LVM_NEW_SUFFIX "+new"   /* while a thin volume is rolled back: what will be the volume, ... */
+#define LVM_OLD_SUFFIX "+old"   /* ... and what was it. No name is encoded to such a one. */
 #define LVM_MAX_SIZE ((uint64_t)1 << 60)
 
 enum lvm_kind {
@@ -49,9 +52,12 @@ struct lvm_lv {
 	char health;             /* lvs(8), lv_attr: '-' is good */
 	/* from the tags */
 	bool is_ours;
+	const char *tags;        /* all of them */
+	const char *id;          /* never NULL */
 	const char *vm_uuid;     /* or NULL, as all of these */
 	const char *snapshot, *of, *rollback, *by;
 	int64_t created;
+	bool is_aside;           /* a thin volume's new or old self, see above */
 };
 
 struct lvm {
@@ -113,7 +119,7 @@ int lvm_report(struct lvm *s, const char *json, struct vmf_error *err);
 
 /* Options and one look at the VG. To be called by every call; there is nothing to close. */
 int lvm_look(const struct vmf_call *c, struct lvm *s, struct vmf_error *err);
-/* The same for calls that change something: removes what a dead process left half made. */
+/* The same for calls that change something: first what dead processes left half made is removed, see tidy.c. */
 int lvm_look_to_change(const struct vmf_call *c, struct lvm *s, struct vmf_error *err);
 const struct lvm_lv *lvm_find_lv(const struct lvm *s, const char *lv);
 /* A volume by vmf's name: neither a snapshot of ours nor one in the making. NULL: none. */
@@ -142,6 +148,15 @@ void lvm_add_mark(const struct lvm *s, struct lvm_args *a);
 int lvm_remove_lv(const struct lvm *s, const struct lvm_lv *lv, struct vmf_error *err);
 int lvm_rename_lv(const struct lvm *s, const char *from, const char *to, struct vmf_error *err);
 int lvm_set_active(const struct lvm *s, const char *lv, bool on, struct vmf_error *err);
+
+/* ---- tidy.c: what dead processes left ------------------------------------------------------- */
+
+/* The tag that says which process makes a volume. */
+const char *lvm_maker(const struct vmf_call *c);
+/* Removes what was left half made, and gives thin volumes their names back. True: something was changed. */
+bool lvm_tidy(const struct lvm *s);
+/* The LV's name without LVM_NEW_SUFFIX or LVM_OLD_SUFFIX; NULL: it has none. */
+const char *lvm_stem(const struct vmf_call *c, const char *lv, const char *suffix);
 
 /* ---- dm.c: what the kernel says, without a program ----------------------------------------- */
 
@@ -188,9 +203,6 @@ int lvm_sink_zero(struct lvm_sink *sink, uint64_t offset, uint64_t length, struc
 /* On the disk and under its name; closed and, if that fails, gone. */
 int lvm_sink_publish(struct lvm_sink *sink, struct vmf_error *err);
 void lvm_sink_drop(struct lvm_sink *sink);
-/* The tag that says which process makes a volume, and whether that one is known to be dead. */
-const char *lvm_maker(const struct vmf_call *c);
-bool lvm_maker_is_dead(const struct vmf_call *c, const char *by);
 
 /* ---- source.c: an LV's content -------------------------------------------------------------- */
 
@@ -216,18 +228,14 @@ int lvm_progress(const struct vmf_call *c, const char *what, uint64_t done, uint
 
 /* ---- snapshots.c -------------------------------------------------------------------------- */
 
-/* V's snapshot of that name, preferring what is not a copy in waiting; NULL: none. */
+/* V's snapshot of that name; NULL: none. */
 const struct lvm_lv *lvm_find_snapshot(const struct lvm *s, const struct lvm_lv *v, const char *snapshot);
 int lvm_no_snapshot(const struct lvm *s, const struct lvm_lv *v, const char *snapshot, struct vmf_error *err);
-bool lvm_is_keep(const struct lvm_lv *lv);
 /* LVM's name for a snapshot. */
 const char *lvm_snapshot_lv(const struct lvm *s, const char *volume_lv, const char *snapshot);
 /* lvcreate of a thick snapshot, with the room BYTES and the age CREATED. */
 int lvm_make_thick_snapshot(const struct lvm *s, const struct lvm_lv *v, const char *snapshot, uint64_t bytes,
 	int64_t created, struct vmf_error *err);
-/* lvcreate of a thin snapshot ORIGIN as V's snapshot, under the LV's name LV. */
-int lvm_make_thin_snapshot(const struct lvm *s, const struct lvm_lv *v, const struct lvm_lv *origin,
-	const char *snapshot, const char *lv, int64_t created, struct vmf_error *err);
 
 /* ---- calls -------------------------------------------------------------------------------- */
 

@@ -40,7 +40,8 @@ static bool is_reserved(const char *name, const char *at)
 static bool is_taken(const char *name, const char *at)
 {
 	if (*at == '+') /* it must not look like one of ours */
-		return !(is_hex(at[1]) && is_hex(at[2])) && strcmp(at, LVM_KEEP_SUFFIX) != 0;
+		return !(is_hex(at[1]) && is_hex(at[2])) && strcmp(at, LVM_NEW_SUFFIX) != 0 &&
+		       strcmp(at, LVM_OLD_SUFFIX) != 0;
 	return (isalnum((unsigned char)*at) || strchr("_.-", *at)) && !is_reserved(name, at);
 }
 

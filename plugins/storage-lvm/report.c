@@ -53,6 +53,8 @@ static void read_tag(const struct lvm *s, struct lvm_lv *lv, const char *tag, si
 		lv->vm_uuid = text + 7;
 	else if (strncmp(text, "vmf.snapshot=", 13) == 0)
 		lv->snapshot = lvm_decode(s->c, text + 13);
+	else if (strncmp(text, "vmf.id=", 7) == 0)
+		lv->id = text + 7;
 	else if (strncmp(text, "vmf.origin=", 11) == 0)
 		lv->of = text + 11;
 	else if (strncmp(text, "vmf.created=", 12) == 0)
@@ -74,7 +76,9 @@ static void read_tags(const struct lvm *s, struct lvm_lv *lv, const char *tags)
 	}
 	/* the others mean something only together with the mark */
 	if (!lv->is_ours)
-		lv->vm_uuid = lv->snapshot = lv->of = lv->rollback = lv->by = NULL;
+		lv->id = lv->vm_uuid = lv->snapshot = lv->of = lv->rollback = lv->by = NULL;
+	if (!lv->id)
+		lv->id = lv->uuid;
 }
 
 /* lv_attr, see lvs(8): type, permission, allocation, fixed, state, open, target, zeroing, health, skipped. */
@@ -114,7 +118,8 @@ static void read_lv(const struct lvm *s, struct lvm_lv *lv, json_t *row)
 	lv->virtual_size = lv->kind == LVM_COW ? number(row, "origin_size") : lv->size;
 	lv->data = hundredths(row, "data_percent");
 	lv->meta = hundredths(row, "metadata_percent");
-	read_tags(s, lv, word(row, "lv_tags"));
+	lv->tags = s->h->strdup(s->c, word(row, "lv_tags"));
+	read_tags(s, lv, lv->tags);
 }
 
 static int read_rows(struct lvm *s, json_t *rows)

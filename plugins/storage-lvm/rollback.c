@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Rolling back is LVM's merge, which uses the snapshot up; vmf's snapshots stay. So
+ * Rolling back. LVM's own way is to merge a snapshot into its origin, which uses it up and, in a thin pool,
+ * lets go of all others. vmf's snapshots stay. So
  *
- *  - of a thin snapshot a copy is made first (VOLUME.SNAPSHOT+k, with the same tags), and takes its name
- *    afterwards. Whatever is met half done, doing all of it once more is right.
- *  - a thick snapshot is made anew after the merge, when the volume holds what it held. The note that it has
- *    to be is a tag of the volume's. A vmf that is killed leaves a journal, from which the next command
+ *  - a thin volume is replaced by a new snapshot of the snapshot, under the same name, with the same tags and
+ * the same id. Should vmf die between the two renamings, it is the old volume all the same: see lvm_look().
+ *  - a thick snapshot is merged and made anew afterwards, when the volume holds what it held. The note that
+ * it has to be is a tag of the volume's. A vmf that is killed leaves a journal, from which the next command
  *    calls rollback() again before anything else is done with the VM, so that nothing is written in between.
  */
 #include <inttypes.h>
@@ -27,6 +28,84 @@ static int64_t now_ms(void)
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
+
+/* ---- thin ---------------------------------------------------------------------------------- */
+
+/* All that the volume is marked with; who makes it comes off at the end. */
+static void add_tags_of(const struct lvm *s, struct lvm_args *a, const struct lvm_lv *v)
+{
+	for (const char *at = v->tags, *end; *at; at = end + (*end == ',')) {
+		end = at + strcspn(at, ",");
+		if (strncmp(at, "vmf.by=", 7) != 0 && strncmp(at, "vmf.id=", 7) != 0)
+			lvm_args_add(a, "--addtag", s->h->printf(s->c, "%.*s", (int)(end - at), at), NULL);
+	}
+	lvm_args_add(
+		a, "--addtag", s->h->printf(s->c, "vmf.id=%s", v->id), "--addtag", lvm_maker(s->c), NULL);
+}
+
+static int make_new_self(const struct lvm *s, const struct lvm_lv *v, const struct lvm_lv *snap,
+	const char *lv, struct vmf_error *err)
+{
+	struct lvm_args a;
+
+	lvm_args(s->c, &a, "lvcreate", "--yes", "--snapshot", "--permission", "rw", "--setactivationskip",
+		"n", "--activate", "y", "-n", lv, NULL);
+	add_tags_of(s, &a, v);
+	lvm_args_add(&a, lvm_path(s, snap->lv), NULL);
+	return lvm_run(s->c, &a, NULL, err);
+}
+
+static int take_place(const struct lvm *s, const struct lvm_lv *v, const char *fresh, const char *old,
+	struct vmf_error *err)
+{
+	if (lvm_rename_lv(s, v->lv, old, err) < 0)
+		return -1;
+	if (lvm_rename_lv(s, fresh, v->lv, err) == 0)
+		return 0;
+	lvm_rename_lv(s, old, v->lv, NULL);
+	return -1;
+}
+
+/* Removes an LV that has come to be, or got another name, since the look. */
+static void drop(const struct lvm *s, const char *lv)
+{
+	const struct lvm_lv *found;
+	struct lvm now;
+
+	if (lvm_look(s->c, &now, NULL) < 0)
+		return;
+	found = lvm_find_lv(&now, lv);
+	if (found && found->is_ours && lvm_remove_lv(&now, found, NULL) < 0)
+		s->h->log(s->c, VMF_LOG_INFO, "%s is to be removed by the next change", lvm_path(s, lv));
+}
+
+static int roll_thin(
+	const struct lvm *s, const struct lvm_lv *v, const struct lvm_lv *snap, struct vmf_error *err)
+{
+	const char *fresh = s->h->printf(s->c, "%s" LVM_NEW_SUFFIX, v->lv);
+	const char *old = s->h->printf(s->c, "%s" LVM_OLD_SUFFIX, v->lv);
+	struct lvm_args a;
+
+	if (lvm_find_lv(s, fresh) || lvm_find_lv(s, old))
+		return s->h->fail(err, VMF_E_BUSY, 0, "wait until that is done; `lvs` shows it",
+			"%s is being rolled back already", lvm_path(s, v->lv));
+	if (lvm_need_pool(s, v->pool, 0, s->h->printf(s->c, "rolling %s back", v->name), err) < 0)
+		return -1;
+	if (s->c->dry_run)
+		return 0;
+	if (make_new_self(s, v, snap, fresh, err) < 0)
+		return -1;
+	if (take_place(s, v, fresh, old, err) < 0) {
+		drop(s, fresh);
+		return -1;
+	}
+	drop(s, old);
+	lvm_args(s->c, &a, "lvchange", "--deltag", lvm_maker(s->c), lvm_path(s, v->lv), NULL);
+	lvm_run(s->c, &a, NULL, NULL);
+	return 0;
+}
+
+/* ---- thick --------------------------------------------------------------------------------- */
 
 static int merge(const struct lvm *s, const char *lv, struct vmf_error *err)
 {
@@ -52,46 +131,6 @@ static int change_tags(
 	lvm_args_add(&a, lvm_path(s, lv), NULL);
 	return lvm_run(s->c, &a, NULL, err);
 }
-
-/* ---- thin ---------------------------------------------------------------------------------- */
-
-static int swap(const struct lvm *s, const struct lvm_lv *v, const struct lvm_lv *snap, const char *lv,
-	struct vmf_error *err)
-{
-	const char *keep = s->h->printf(s->c, "%s" LVM_KEEP_SUFFIX, lv);
-
-	/* also of an earlier try: then it holds the same */
-	if (!lvm_find_lv(s, keep) &&
-		lvm_make_thin_snapshot(s, v, snap, snap->snapshot, keep, snap->created, err) < 0)
-		return -1;
-	return merge(s, lv, err) < 0 ? -1 : lvm_rename_lv(s, keep, lv, err);
-}
-
-static int roll_thin(const struct lvm *s, const struct lvm_lv *v, struct lvm_lv snap, struct vmf_error *err)
-{
-	const char *lv = lvm_snapshot_lv(s, v->lv, snap.snapshot);
-	int rc;
-
-	if (lvm_need_pool(s, v->pool, 0, s->h->printf(s->c, "rolling %s back", v->name), err) < 0)
-		return -1;
-	if (s->c->dry_run)
-		return 0;
-	if (strcmp(snap.lv, lv) !=
-		0) { /* a copy in waiting that was left alone, or a rename that was not ended */
-		if (lvm_rename_lv(s, snap.lv, lv, err) < 0)
-			return -1;
-		snap.lv = lv;
-	}
-	/* closed for sure: else the merge would be put off until the volume is next activated */
-	if (v->is_active && lvm_set_active(s, v->lv, false, err) < 0)
-		return -1;
-	rc = swap(s, v, &snap, lv, err);
-	if (v->is_active && lvm_set_active(s, v->lv, true, rc < 0 ? NULL : err) < 0)
-		return -1;
-	return rc;
-}
-
-/* ---- thick --------------------------------------------------------------------------------- */
 
 struct note {
 	const char *text, *snapshot;
@@ -265,5 +304,5 @@ int lvm_rollback(const struct vmf_call *c, const char *name, const char *snapsho
 			"%s is in use and cannot be rolled back", lvm_device(&s, v->lv));
 	if (lvm_must_be_closed(&s, snap, err) < 0)
 		return -1;
-	return v->kind == LVM_THIN ? roll_thin(&s, v, *snap, err) : roll_thick(&s, v, snap, note.text, err);
+	return v->kind == LVM_THIN ? roll_thin(&s, v, snap, err) : roll_thick(&s, v, snap, note.text, err);
 }

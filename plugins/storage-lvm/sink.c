@@ -10,87 +10,15 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/fs.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "lvm.h"
 
 #define HOLE ((size_t)64 << 10)		/* stretches of zeroes of that length are not written */
 #define LOOK_EVERY ((uint64_t)64 << 20) /* bytes between two looks at the pool */
-
-/* ---- who makes it -------------------------------------------------------------------------- */
-
-/* When the process began, in the kernel's ticks: with it a pid means one process only. */
-static unsigned long long start_of(const char *pid)
-{
-	char path[64], text[1024];
-	unsigned long long start = 0;
-	const char *at;
-	ssize_t n;
-	int fd;
-
-	snprintf(path, sizeof(path), "/proc/%.20s/stat", pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-	if (fd >= 0)
-		close(fd);
-	if (n <= 0)
-		return 0;
-	text[n] = '\0';
-	at = strrchr(text, ')');
-	if (!at ||
-		sscanf(at,
-			") %*c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %llu",
-			&start) != 1)
-		return 0;
-	return strncmp(at, ") Z", 3) == 0 ? 0 : start;
-}
-
-/* The node's name and this boot's id, as they stand in the tag. */
-static void where_are_we(const struct vmf_call *c, const char **node, char boot[37])
-{
-	struct utsname u;
-	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : read(fd, boot, 36);
-
-	if (fd >= 0)
-		close(fd);
-	boot[n < 0 ? 0 : n] = '\0';
-	*node = lvm_encode(c, uname(&u) == 0 ? u.nodename : "?");
-}
-
-const char *lvm_maker(const struct vmf_call *c)
-{
-	const char *node, *pid = c->host->printf(c, "%d", (int)getpid());
-	char boot[37];
-
-	where_are_we(c, &node, boot);
-	return c->host->printf(c, "vmf.by=%s:%s:%s:%llu", node, boot, pid, start_of(pid));
-}
-
-/* Another node's process may live, whatever is to be seen from here. */
-bool lvm_maker_is_dead(const struct vmf_call *c, const char *by)
-{
-	char *text = c->host->strdup(c, by), *parts[4], *at = text;
-	const char *node;
-	char boot[37];
-
-	for (size_t i = 0; i < VMF_COUNT(parts); i++) {
-		parts[i] = at;
-		at += strcspn(at, ":");
-		if (*at)
-			*at++ = '\0';
-	}
-	where_are_we(c, &node, boot);
-	if (strcmp(parts[0], node) != 0)
-		return false;
-	return strcmp(parts[1], boot) != 0 || start_of(parts[2]) == 0 ||
-	       start_of(parts[2]) != strtoull(parts[3], NULL, 10);
-}
 
 /* ---- making it ----------------------------------------------------------------------------- */
 

@@ -8,16 +8,9 @@
 
 /* ---- finding ------------------------------------------------------------------------------- */
 
-bool lvm_is_keep(const struct lvm_lv *lv)
-{
-	size_t length = strlen(lv->lv), suffix = strlen(LVM_KEEP_SUFFIX);
-
-	return lv->snapshot && length > suffix && strcmp(lv->lv + length - suffix, LVM_KEEP_SUFFIX) == 0;
-}
-
 static bool is_of(const struct lvm_lv *lv, const struct lvm_lv *v)
 {
-	return lv->snapshot && lv->of && strcmp(lv->of, v->uuid) == 0;
+	return lv->snapshot && lv->of && strcmp(lv->of, v->id) == 0;
 }
 
 /* What a person made with lvcreate -s: neither a clone of ours nor somebody's volume in a pool. */
@@ -34,7 +27,7 @@ const struct lvm_lv *lvm_find_snapshot(const struct lvm *s, const struct lvm_lv 
 	for (size_t i = 0; i < s->count; i++) {
 		const struct lvm_lv *lv = &s->lvs[i];
 
-		if (is_of(lv, v) && strcmp(lv->snapshot, snapshot) == 0 && (!found || lvm_is_keep(found)))
+		if (is_of(lv, v) && strcmp(lv->snapshot, snapshot) == 0)
 			found = lv;
 	}
 	for (size_t i = 0; !found && i < s->count; i++)
@@ -80,7 +73,7 @@ static void add_tags(const struct lvm *s, struct lvm_args *a, const struct lvm_l
 {
 	lvm_add_mark(s, a);
 	lvm_args_add(a, "--addtag", s->h->printf(s->c, "vmf.snapshot=%s", lvm_encode(s->c, snapshot)),
-		"--addtag", s->h->printf(s->c, "vmf.origin=%s", v->uuid), "--addtag",
+		"--addtag", s->h->printf(s->c, "vmf.origin=%s", v->id), "--addtag",
 		s->h->printf(s->c, "vmf.created=%" PRId64, created), NULL);
 }
 
@@ -96,16 +89,16 @@ int lvm_make_thick_snapshot(const struct lvm *s, const struct lvm_lv *v, const c
 	return lvm_run(s->c, &a, NULL, err);
 }
 
-int lvm_make_thin_snapshot(const struct lvm *s, const struct lvm_lv *v, const struct lvm_lv *origin,
-	const char *snapshot, const char *lv, int64_t created, struct vmf_error *err)
+static int make_thin(const struct lvm *s, const struct lvm_lv *v, const char *snapshot, int64_t created,
+	struct vmf_error *err)
 {
 	struct lvm_args a;
 
 	/* passed over by activation: nobody needs its device, and it has the volume's filesystem ids */
 	lvm_args(s->c, &a, "lvcreate", "--yes", "--snapshot", "--permission", "r", "--setactivationskip", "y",
-		"-n", lv, NULL);
+		"-n", lvm_snapshot_lv(s, v->lv, snapshot), NULL);
 	add_tags(s, &a, v, snapshot, created);
-	lvm_args_add(&a, lvm_path(s, origin->lv), NULL);
+	lvm_args_add(&a, lvm_path(s, v->lv), NULL);
 	return lvm_run(s->c, &a, NULL, err);
 }
 
@@ -149,8 +142,7 @@ int lvm_snapshot(const struct vmf_call *c, const char *name, const char *snapsho
 	if (c->dry_run)
 		return 0;
 	if (v->kind == LVM_THIN)
-		return lvm_make_thin_snapshot(
-			&s, v, v, snapshot, lvm_snapshot_lv(&s, v->lv, snapshot), now, err);
+		return make_thin(&s, v, snapshot, now, err);
 	return lvm_make_thick_snapshot(&s, v, snapshot, lvm_cow_size(&s, v), now, err);
 }
 
@@ -202,16 +194,7 @@ int lvm_snapshot_remove(
 	found = v ? lvm_find_snapshot(&s, v, snapshot) : NULL;
 	if (!found)
 		return 0;
-	if (lvm_must_be_ours(&s, found, "removed", err) < 0)
+	if (lvm_must_be_ours(&s, found, "removed", err) < 0 || lvm_must_be_closed(&s, found, err) < 0)
 		return -1;
-	for (size_t i = 0; i < s.count; i++) {
-		const struct lvm_lv *lv = &s.lvs[i];
-
-		/* the copy in waiting of an interrupted roll back, too */
-		if (!is_of(lv, v) || strcmp(lv->snapshot, snapshot) != 0)
-			continue;
-		if (lvm_must_be_closed(&s, lv, err) < 0 || (!c->dry_run && lvm_remove_lv(&s, lv, err) < 0))
-			return -1;
-	}
-	return 0;
+	return c->dry_run ? 0 : lvm_remove_lv(&s, found, err);
 }

@@ -79,7 +79,7 @@ int lvm_create(const struct vmf_call *c, const char *name, uint64_t size_bytes, 
 
 static bool is_own_snapshot(const struct lvm_lv *lv, const struct lvm_lv *v)
 {
-	return lv->snapshot && lv->of && strcmp(lv->of, v->uuid) == 0;
+	return lv->snapshot && lv->of && strcmp(lv->of, v->id) == 0;
 }
 
 /* What would go with V, or be of no use without it, and is not V's to lose. */
@@ -162,7 +162,7 @@ static int rename_snapshots(
 		const struct lvm_lv *lv = &s->lvs[i];
 		const char *to;
 
-		if (!is_own_snapshot(lv, v) || lvm_is_keep(lv))
+		if (!is_own_snapshot(lv, v))
 			continue;
 		to = lvm_snapshot_lv(s, new_lv, lv->snapshot);
 		if (strcmp(lv->lv, to) != 0 && lvm_rename_lv(s, lv->lv, to, err) < 0)

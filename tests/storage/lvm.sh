@@ -265,13 +265,14 @@ cmp -n $((16 << 20)) /dev/vg0/half-0 /dev/zero >"$out" 2>&1
 result $? "a new volume that was to be zeroed is"
 ok "half snapshot" "$VMF" half snapshot one
 ok "is half" is lv_size half-0.one 8.00
+dd if=/dev/urandom of=/dev/vg0/half-0 bs=1M count=3 oflag=direct status=none
 lvcreate -qq -y -s -L 4M -n mine vg0/half-0 >"$out" 2>&1
 ok "a person's own snapshot" "$VMF" half snapshots
 says "is shown" '^mine'
 same "and not used" 8 "$VMF" half rollback mine
 fails "it keeps the volume" 6 "$VMF" half destroy --yes
 ok "and is kept" is origin mine half-0
-dd if=/dev/urandom of=/dev/vg0/half-0 bs=1M count=6 oflag=direct status=none
+dd if=/dev/urandom of=/dev/vg0/half-0 bs=1M count=2 seek=3 oflag=direct status=none
 same "a roll back that others have no room for" 11 "$VMF" half rollback one
 says "is refused with numbers" 'mine, which stands on it, has room for'
 lvremove -qq -y vg0/mine >"$out" 2>&1
@@ -291,6 +292,7 @@ says "is refused with numbers" 'has 4 MiB left, but a snapshot of full-0 takes 8
 same "a clone, too" 11 "$VMF" full2 clone --from full --cow
 same "and a copy" 11 "$VMF" full2 clone --from full --copy
 lvremove -qq -y vg0/filler >"$out" 2>&1
+ok "full destroy" "$VMF" full destroy --yes
 
 ok "a thin volume" "$VMF" -o storage=thin tf newimg 400M
 printf 'storage = "thin"\n' >>"$VMF_HOME/etc/vms/tf.conf"
@@ -336,8 +338,11 @@ ok "a VM with a name that LVM keeps for itself" "$VMF" snapshot1_tdata newimg
 ok "has its volume" "$VMF" snapshot1_tdata drives
 says "under another name" '^/dev/vg0/\+73napshot1\+5Ftdata-0$'
 ok "which goes with it" "$VMF" snapshot1_tdata destroy --yes
-same "a name that is too long with the volume group's" 2 "$VMF" "$(printf 'a-%.0s' {1..31})b" newimg
+long=$(printf 'a-%.0s' {1..30})b
+ok "a VM with a long name" "$VMF" "$long" newimg
+same "a name that is too long together with the volume group's" 2 "$VMF" "$long" snapshot "$long"
 says "is refused" 'longer than LVM takes'
+ok "the VM goes" "$VMF" "$long" destroy --yes
 
 # ---- what others made ------------------------------------------------------------------------------------
 
