@@ -219,7 +219,7 @@ background()
 background_pids=
 
 # Ends what this test started, and nothing else: by pid, and only while it holds a file of this home.
-cleanup()
+end_all()
 {
 	local vm pid file
 
@@ -234,6 +234,11 @@ cleanup()
 			kill -9 "$pid"
 		fi
 	done
+}
+
+cleanup()
+{
+	end_all
 	rm -rf "$scratch"
 }
 trap cleanup EXIT
