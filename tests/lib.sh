@@ -161,6 +161,23 @@ guest()
 	return "${text##*[!0-9]}"
 }
 
+# in_storage_guest [OPTION...] TEST: runs a test of tests/storage/ in the guest that has LVM and ZFS (the options are
+# those of tests/guest/storage/run.sh); its results are those of the test that calls this, which ends with it.
+in_storage_guest()
+{
+	local lvm=
+
+	need_program qemu-system-x86_64 qemu-system-x86
+	need_program gcc gcc
+	[ "$(uname -m)" = x86_64 ] || skip_all "not possible here: the storage guest is for amd64, and this is $(uname -m)"
+	case " $* " in *" --lvm "*) lvm=--lvm ;; esac
+	# shellcheck disable=SC2086 # an option or nothing
+	"$top_srcdir/tests/guest/storage/build.sh" $lvm >"$out" 2>&1 ||
+		skip_all "no storage guest: $(grep -v '^guest:   ' "$out" | tail -n 2 | tr '\n' ' ')"
+	"$top_srcdir/tests/guest/storage/run.sh" "${@:1:$#-1}" -- bash "${@: -1}"
+	exit $?
+}
+
 # ---- waiting ----------------------------------------------------------------------------------------
 
 # wait_for SECONDS COMMAND...: until it succeeds
@@ -219,7 +236,7 @@ background()
 background_pids=
 
 # Ends what this test started, and nothing else: by pid, and only while it holds a file of this home.
-end_all()
+cleanup()
 {
 	local vm pid file
 
@@ -234,11 +251,6 @@ end_all()
 			kill -9 "$pid"
 		fi
 	done
-}
-
-cleanup()
-{
-	end_all
 	rm -rf "$scratch"
 }
 trap cleanup EXIT

@@ -4,9 +4,8 @@
 # vmf on ZFS is killed: at each step of its plans, and behind each change that zfs makes for it. Whatever the point, the
 # next command finds the old or the new state, a repeat succeeds, and in the end nothing is left.
 
-. "${top_srcdir:-.}/tests/lib.sh" || exit 1
-. "$top_srcdir/tests/storage/zfs-lib.sh" || exit 1
-mkdir -p "$VMF_HOME/etc/classes" "$scratch/bin"
+. "${0%/*}/zfs-lib.sh"
+mkdir "$scratch/bin"
 cat >"$VMF_HOME/etc/vmf.conf" <<'END'
 storage = "z"
 storage "z" { zfs { } }
