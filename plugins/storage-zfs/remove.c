@@ -95,20 +95,34 @@ static int check_clones(struct going *g, struct vmf_error *err)
 	return 0;
 }
 
+/* All of them in one: each is gone at once, or with the last clone that stands on it. */
+static int let_go_of_snapshots(struct going *g, struct vmf_error *err)
+{
+	struct zv_store *s = g->s;
+	const char *argv[] = {"zfs", "destroy", "-d", NULL, NULL}, *names = NULL, *name;
+
+	for (size_t i = 0; i < g->snapshots.count; i++) {
+		const struct zv_item *item = &g->snapshots.items[i];
+
+		if (!strchr(item->name, '@') || zv_is(item, ZV_P_DEFER_DESTROY, "on"))
+			continue;
+		if (zv_snapshot_hide(s, item, &name, err) < 0)
+			return -1;
+		names = names ? s->h->printf(s->c, "%s,%s", names, name) : name;
+	}
+	if (!names)
+		return 0;
+	argv[3] = s->h->printf(s->c, "%s@%s", g->volume.name, names);
+	return zv_zfs(s, argv, NULL, err);
+}
+
 static int let_go(struct going *g, struct vmf_error *err)
 {
 	struct zv_store *s = g->s;
 	const char *const promote[] = {"zfs", "promote", g->heir, NULL};
 	const char *const destroy[] = {"zfs", "destroy", g->volume.name, NULL};
 
-	for (size_t i = 0; i < g->snapshots.count; i++) {
-		const struct zv_item *item = &g->snapshots.items[i];
-
-		if (strchr(item->name, '@') && !zv_is(item, ZV_P_DEFER_DESTROY, "on") &&
-			zv_snapshot_dissolve(s, item, err) < 0)
-			return -1;
-	}
-	if (g->heir && zv_zfs(s, promote, NULL, err) < 0)
+	if (let_go_of_snapshots(g, err) < 0 || (g->heir && zv_zfs(s, promote, NULL, err) < 0))
 		return -1;
 	return zv_zfs(s, destroy, NULL, err);
 }

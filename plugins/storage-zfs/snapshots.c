@@ -133,19 +133,30 @@ int zv_snapshot(const struct vmf_call *c, const char *name, const char *snapshot
 	return rc;
 }
 
+int zv_snapshot_hide(
+	struct zv_store *s, const struct zv_item *snapshot, const char **name, struct vmf_error *err)
+{
+	const char *own = zv_make_up(s, ZV_OWN_SNAPSHOT), *was = snapshot->name;
+	const char *const argv[] = {
+		"zfs", "rename", was, s->h->printf(s->c, "%.*s@%s", (int)strcspn(was, "@"), was, own), NULL};
+
+	*name = zv_base(was);
+	if (!snapshot->value[ZV_P_CLONES] || zv_is_made_up(*name, ZV_OWN_SNAPSHOT))
+		return 0;
+	*name = own;
+	return zv_zfs(s, argv, NULL, err);
+}
+
+/* Under a name of ours nobody takes it for a snapshot of his, and its old name is free. */
 int zv_snapshot_dissolve(struct zv_store *s, const struct zv_item *snapshot, struct vmf_error *err)
 {
-	const char *name = snapshot->name;
-	const char *own =
-		s->h->printf(s->c, "%.*s@%s", (int)strcspn(name, "@"), name, zv_make_up(s, ZV_OWN_SNAPSHOT));
-	const char *const hide[] = {"zfs", "rename", name, own, NULL};
-	bool stays = snapshot->value[ZV_P_CLONES] && !zv_is_made_up(zv_base(name), ZV_OWN_SNAPSHOT);
-	const char *const drop[] = {"zfs", "destroy", "-d", stays ? own : name, NULL};
+	const char *was = snapshot->name, *name;
+	const char *argv[] = {"zfs", "destroy", "-d", NULL, NULL};
 
-	/* under a name of ours nobody takes it for a snapshot of his, and its old name is free */
-	if (stays && zv_zfs(s, hide, NULL, err) < 0)
+	if (zv_snapshot_hide(s, snapshot, &name, err) < 0)
 		return -1;
-	return zv_zfs(s, drop, NULL, err);
+	argv[3] = s->h->printf(s->c, "%.*s@%s", (int)strcspn(was, "@"), was, name);
+	return zv_zfs(s, argv, NULL, err);
 }
 
 void zv_snapshots_clean(struct zv_store *s, const struct zv_items *snapshots)

@@ -211,6 +211,9 @@ const struct zv_item *zv_snapshot_find(const struct zv_items *snapshots, const c
 /* The same, but none is VMF_E_NOT_FOUND. */
 const struct zv_item *zv_snapshot_find_or_fail(const struct zv_store *s, const struct zv_items *snapshots, const char *name,
 	const char *snapshot, struct vmf_error *err);
+/* If clones stand on the snapshot, gives it a name of our own; *name: what it is called behind the '@' now. */
+int zv_snapshot_hide(
+	struct zv_store *s, const struct zv_item *snapshot, const char **name, struct vmf_error *err);
 /* Lets go of a snapshot of ours on which clones may stand: it is gone with the last of them, at once if there are none. */
 int zv_snapshot_dissolve(struct zv_store *s, const struct zv_item *snapshot, struct vmf_error *err);
 /* VMF_E_BUSY if a person has put a hold on it. */
