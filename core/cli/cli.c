@@ -14,7 +14,6 @@
 #include "base/log.h"
 #include "base/proc.h"
 #include "config/value.h"
-#include "plugin/plugin.h"
 
 static bool is_word(const char *words, const char *word)
 {
@@ -431,7 +430,6 @@ static int run(struct ctx *ctx, int argc, char **argv, int *exit_code, struct vm
 {
 	const char *home = NULL;
 	const struct cli_verb *command;
-	autostrv struct strv folders = STRV_INIT;
 	int i;
 
 	command = asks_for_help(argc, argv);
@@ -451,8 +449,6 @@ static int run(struct ctx *ctx, int argc, char **argv, int *exit_code, struct vm
 	if (paths_resolve(home, &ctx->paths, err) < 0)
 		return -1;
 	ctx->invoked_class = class_of(argv[0]);
-	plugin_search_path(&folders);
-	plugin_setup(&folders);
 	command = cli_find(cli_commands, argv[i]);
 	if (command)
 		return run_command(ctx, command, argc - i, argv + i, exit_code, err);
@@ -486,7 +482,7 @@ int cli_main(int argc, char **argv)
 			log_warn("cannot write to standard output: %s", strerror(errno));
 		exit_code = exit_code ? exit_code : VMF_E_FAILED;
 	}
-	plugin_teardown();
+	/* plugins stay loaded: to unload them takes longer than all else here, and the kernel does it, too */
 	ctx_free(&ctx);
 	return exit_code;
 }

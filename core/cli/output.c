@@ -65,6 +65,7 @@ char *out_time(int64_t seconds)
 
 void out_json(json_t *json)
 {
+	log_progress_end();
 	json_dumpf(json, stdout, JSON_COMPACT | JSON_ENCODE_ANY);
 	putchar('\n');
 	json_decref(json);
@@ -99,6 +100,7 @@ void out_result(const struct cli_call *call, json_t *facts, const char *fmt, ...
 {
 	va_list ap;
 
+	log_progress_end();
 	if (call->ctx->json && !call->ctx->dry_run) {
 		json_t *all = json_pack("{s:s}", "vm", call->vm->name);
 

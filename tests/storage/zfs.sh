@@ -53,8 +53,8 @@ ok "snapshot_vm=bar snapshot_name=master nbsvm foo2 clone" "$VMF" foo2 clone --f
 ok "it stands on that snapshot" [ "$(origin foo2-0)" = bar-0@master ]
 ok "and has what that had" has foo2-0 3
 ok "a class in the names, by the program's name" bash -c \
-	"ln -s '$VMF' '$scratch/labvm'; '$scratch/labvm' foo newimg && zfs list -H tank/lab-foo-0"
-ok "it goes" "$scratch/labvm" foo destroy --yes
+	"ln -s '$VMF' '$scratch/labvm'; '$scratch/labvm' exam newimg && zfs list -H tank/lab-exam-0"
+ok "it goes" "$scratch/labvm" exam destroy --yes
 ok "what nbsvm has not: the origin goes, its clone stays" "$VMF" bar destroy --yes
 ok "with all that it had" has foo2-0 3
 ok "it stands alone now" [ "$(origin foo2-0)" = - ]
