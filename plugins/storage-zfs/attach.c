@@ -32,10 +32,10 @@ int zv_attach(const struct vmf_call *c, const char *name, struct vmf_block *bloc
 	int fd = -1, flags = block->readonly ? O_RDONLY : O_RDWR;
 	struct zv_store s;
 
-	if (zv_open(c, &s, err) < 0)
+	if (zv_open(c, &s, err) < 0 || zv_name_check(&s, name, err) < 0)
 		return -1;
 	if (c->dry_run) {
-		if (zv_look(&s, true, err) < 0 || !zv_find_or_fail(&s, name, err))
+		if (zv_look(&s, ZV_INSIDE, NULL, err) < 0 || !zv_find_or_fail(&s, name, err))
 			return -1;
 	} else {
 		fd = zv_device_open(&s, name, flags, err);
@@ -66,10 +66,10 @@ int zv_map(const struct vmf_call *c, const char *name, uint32_t writable, char *
 	struct zv_store s;
 	int fd;
 
-	if (zv_open(c, &s, err) < 0)
+	if (zv_open(c, &s, err) < 0 || zv_name_check(&s, name, err) < 0)
 		return -1;
 	if (c->dry_run) {
-		if (zv_look(&s, true, err) < 0 || !zv_find_or_fail(&s, name, err))
+		if (zv_look(&s, ZV_INSIDE, NULL, err) < 0 || !zv_find_or_fail(&s, name, err))
 			return -1;
 	} else {
 		fd = zv_device_open(&s, name, writable ? O_RDWR : O_RDONLY, err);

@@ -76,15 +76,8 @@ static int clone_found(struct zv_store *s, const struct zv_item *volume, const c
 {
 	const char *name = zv_base(volume->name);
 	const struct zv_item *found = NULL;
-	struct zv_items snapshots;
-	struct zv_item again;
-	int rc = zv_look_volume(s, name, &again, &snapshots, err);
 
-	if (rc <= 0)
-		return rc < 0 ? -1 : s->h->fail(err, VMF_E_NOT_FOUND, 0, NULL, "%s is gone", volume->name);
-	if (!s->c->dry_run)
-		zv_snapshots_clean(s, &snapshots);
-	if (snapshot && !(found = zv_snapshot_find_or_fail(s, &snapshots, name, snapshot, err)))
+	if (snapshot && !(found = zv_snapshot_find_or_fail(s, snapshot, err)))
 		return -1;
 	/* a guest that writes all the while is stopped for a snapshot of all its disks at once, but not for
 	 * this */
@@ -105,9 +98,10 @@ int zv_clone(const struct vmf_call *c, const char *origin, const char *snapshot,
 	struct zv_store s;
 	int rc = -1;
 
-	if (zv_open(c, &s, err) < 0 || zv_name_check(&s, new_name, err) < 0)
+	if (zv_open(c, &s, err) < 0 || zv_name_check(&s, origin, err) < 0 ||
+		zv_name_check(&s, new_name, err) < 0)
 		return -1;
-	if (zv_begin(&s, err) == 0 && (volume = zv_find_or_fail(&s, origin, err)) &&
+	if (zv_begin(&s, origin, err) == 0 && (volume = zv_find_or_fail(&s, origin, err)) &&
 		zv_find_none(&s, new_name, err) == 0)
 		rc = clone_found(&s, volume, snapshot, new_name, copy, err);
 	zv_close(&s);

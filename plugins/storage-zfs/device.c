@@ -115,7 +115,7 @@ static int no_device(struct zv_store *s, const char *name, int errnum, struct vm
 /* Whether it is worth waiting: the volume is there. Asked only where the device is not. */
 static int must_exist(struct zv_store *s, const char *name, struct vmf_error *err)
 {
-	if (!s->inside.items && zv_look(s, true, err) < 0)
+	if (!s->inside.items && zv_look(s, ZV_INSIDE, NULL, err) < 0)
 		return -1;
 	/* what was made since then is not in the list, but its maker knows that it is there */
 	return zv_is_made_up(name, ZV_TEMP) || zv_find_or_fail(s, name, err) ? 0 : -1;

@@ -11,8 +11,6 @@
 
 struct going {
 	struct zv_store *s;
-	struct zv_item volume;
-	struct zv_items snapshots;  /* bookmarks as well, which go without a word */
 	const struct zv_item *base; /* the youngest snapshot that clones stand on, or NULL */
 	const char *heir;	    /* a clone of it */
 };
@@ -24,8 +22,8 @@ static int check_snapshots(struct going *g, struct vmf_error *err)
 	const char *names = NULL;
 	size_t n = 0;
 
-	for (size_t i = 0; i < g->snapshots.count; i++) {
-		const struct zv_item *item = &g->snapshots.items[i];
+	for (size_t i = 0; i < s->snapshots.count; i++) {
+		const struct zv_item *item = &s->snapshots.items[i];
 
 		if (!item->is_ours && strchr(item->name, '@'))
 			names = zv_add_name(s, names, n++, zv_base(item->name));
@@ -35,27 +33,28 @@ static int check_snapshots(struct going *g, struct vmf_error *err)
 	if (!names)
 		return 0;
 	return s->h->fail(err, VMF_E_PERMISSION, 0,
-		s->h->printf(s->c, "if they are yours to remove: zfs destroy %s@%.*s%s", g->volume.name,
-			(int)strcspn(names, ", "), names, n > 1 ? " and so on" : ""),
-		"%s has snapshots that vmf has not made and does not remove: %s", g->volume.name, names);
+		s->h->printf(s->c, "if they are yours to remove: zfs destroy %s@%.*s%s", s->volume.name,
+			(int)strcspn(names, ","), names, n > 1 ? " and so on" : ""),
+		"%s has snapshots that vmf has not made and does not remove: %s", s->volume.name, names);
 }
 
 /* All clones' names, in the order of their snapshots; *count of them, and a NULL. */
 static const char **clones_of(struct going *g, size_t *count)
 {
-	const struct vmf_call *c = g->s->c;
+	const struct zv_store *s = g->s;
+	const struct vmf_call *c = s->c;
 	const char **names, *list;
 	size_t room = 1;
 
-	for (size_t i = 0; i < g->snapshots.count; i++)
-		for (list = g->snapshots.items[i].value[ZV_P_CLONES]; list && *list; list++)
+	for (size_t i = 0; i < s->snapshots.count; i++)
+		for (list = s->snapshots.items[i].value[ZV_P_CLONES]; list && *list; list++)
 			room += list[1] == ',' || list[1] == '\0';
 	names = c->host->alloc(c, room * sizeof(*names));
 	*count = 0;
-	for (size_t i = 0; i < g->snapshots.count; i++) {
-		list = g->snapshots.items[i].value[ZV_P_CLONES];
+	for (size_t i = 0; i < s->snapshots.count; i++) {
+		list = s->snapshots.items[i].value[ZV_P_CLONES];
 		if (list)
-			g->base = &g->snapshots.items[i];
+			g->base = &s->snapshots.items[i];
 		while (*count + 1 < room && (names[*count] = zv_next_name(c, &list)))
 			++*count;
 	}
@@ -79,7 +78,7 @@ static int check_clones(struct going *g, struct vmf_error *err)
 	for (size_t i = 0; i < found.count; i++) {
 		if (zv_is_made_up(zv_base(found.items[i].name), ZV_TEMP))
 			return s->h->fail(
-				err, VMF_E_BUSY, 0, "wait for it", "%s is being copied", g->volume.name);
+				err, VMF_E_BUSY, 0, "wait for it", "%s is being copied", s->volume.name);
 		if (!found.items[i].is_ours)
 			names = zv_add_name(s, names, n++, found.items[i].name);
 	}
@@ -87,8 +86,8 @@ static int check_clones(struct going *g, struct vmf_error *err)
 		return s->h->fail(err, VMF_E_STATE, 0,
 			s->h->printf(s->c,
 				"remove what stands on it, or make it stand alone: zfs promote %.*s",
-				(int)strcspn(names, ", "), names),
-			"%s cannot be removed: what vmf has not made stands on it (%s)", g->volume.name,
+				(int)strcspn(names, ","), names),
+			"%s cannot be removed: what vmf has not made stands on it (%s)", s->volume.name,
 			names);
 	list = g->base->value[ZV_P_CLONES];
 	g->heir = zv_next_name(s->c, &list);
@@ -101,8 +100,8 @@ static int let_go_of_snapshots(struct going *g, struct vmf_error *err)
 	struct zv_store *s = g->s;
 	const char *argv[] = {"zfs", "destroy", "-d", NULL, NULL}, *names = NULL, *name;
 
-	for (size_t i = 0; i < g->snapshots.count; i++) {
-		const struct zv_item *item = &g->snapshots.items[i];
+	for (size_t i = 0; i < s->snapshots.count; i++) {
+		const struct zv_item *item = &s->snapshots.items[i];
 
 		if (!strchr(item->name, '@') || zv_is(item, ZV_P_DEFER_DESTROY, "on"))
 			continue;
@@ -112,7 +111,7 @@ static int let_go_of_snapshots(struct going *g, struct vmf_error *err)
 	}
 	if (!names)
 		return 0;
-	argv[3] = s->h->printf(s->c, "%s@%s", g->volume.name, names);
+	argv[3] = s->h->printf(s->c, "%s@%s", s->volume.name, names);
 	return zv_zfs(s, argv, NULL, err);
 }
 
@@ -120,7 +119,7 @@ static int let_go(struct going *g, struct vmf_error *err)
 {
 	struct zv_store *s = g->s;
 	const char *const promote[] = {"zfs", "promote", g->heir, NULL};
-	const char *const destroy[] = {"zfs", "destroy", g->volume.name, NULL};
+	const char *const destroy[] = {"zfs", "destroy", s->volume.name, NULL};
 
 	if (let_go_of_snapshots(g, err) < 0 || (g->heir && zv_zfs(s, promote, NULL, err) < 0))
 		return -1;
@@ -130,11 +129,8 @@ static int let_go(struct going *g, struct vmf_error *err)
 static int remove_found(struct zv_store *s, const char *name, struct vmf_error *err)
 {
 	struct going g = {.s = s};
-	int rc = zv_look_volume(s, name, &g.volume, &g.snapshots, err);
 
-	if (rc <= 0)
-		return rc;
-	if (zv_must_be_ours(s, &g.volume, "removed", err) < 0 || zv_must_be_free(s, name, err) < 0 ||
+	if (zv_must_be_ours(s, &s->volume, "removed", err) < 0 || zv_must_be_free(s, name, err) < 0 ||
 		check_snapshots(&g, err) < 0 || check_clones(&g, err) < 0)
 		return -1;
 	return s->c->dry_run ? 0 : let_go(&g, err);
@@ -145,10 +141,10 @@ int zv_remove(const struct vmf_call *c, const char *name, struct vmf_error *err)
 	struct zv_store s;
 	int rc;
 
-	if (zv_open(c, &s, err) < 0)
+	if (zv_open(c, &s, err) < 0 || zv_name_check(&s, name, err) < 0)
 		return -1;
-	rc = zv_begin(&s, err);
-	if (rc == 0 && zv_find(&s, name))
+	rc = zv_begin(&s, name, err);
+	if (rc == 0 && s.volume.name)
 		rc = remove_found(&s, name, err);
 	zv_close(&s);
 	return rc;

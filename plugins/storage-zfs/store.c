@@ -142,14 +142,16 @@ void zv_close(struct zv_store *s)
 	zv_unlock(s);
 }
 
-int zv_begin(struct zv_store *s, struct vmf_error *err)
+int zv_begin(struct zv_store *s, const char *name, struct vmf_error *err)
 {
 	if (!s->c->dry_run && zv_lock(s, err) < 0)
 		return -1;
-	if (zv_look(s, true, err) < 0)
+	if (zv_look(s, ZV_INSIDE, name, err) < 0)
 		return -1;
-	if (!s->c->dry_run)
+	if (!s->c->dry_run) {
 		zv_temp_clean(s);
+		zv_snapshots_clean(s);
+	}
 	return 0;
 }
 

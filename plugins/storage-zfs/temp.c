@@ -29,7 +29,7 @@ int zv_lock(struct zv_store *s, struct vmf_error *err)
 	s->lock_fd = open(ZFS_NODE, O_RDONLY | O_CLOEXEC);
 	/* zfs loads the module if it is not, or says why it cannot */
 	if (s->lock_fd < 0 && errno == ENOENT) {
-		if (zv_look(s, false, err) < 0)
+		if (zv_look(s, ZV_SELF, NULL, err) < 0)
 			return -1;
 		s->lock_fd = open(ZFS_NODE, O_RDONLY | O_CLOEXEC);
 	}

@@ -51,7 +51,7 @@ int zv_create(const struct vmf_call *c, const char *name, uint64_t size_bytes, s
 	zv_opt_new(&s, argv, &n, false);
 	argv[n++] = zv_full(&s, name);
 	argv[n] = NULL;
-	if (zv_begin(&s, err) == 0 && zv_find_none(&s, name, err) == 0 &&
+	if (zv_begin(&s, NULL, err) == 0 && zv_find_none(&s, name, err) == 0 &&
 		(c->host->opt_bool(c, "sparse") || zv_need_space(&s, name, size_bytes, err) == 0))
 		rc = c->dry_run ? 0 : zv_zfs(&s, argv, NULL, err);
 	zv_close(&s);
@@ -88,7 +88,7 @@ int zv_rename(const struct vmf_call *c, const char *name, const char *new_name, 
 
 	if (zv_open(c, &s, err) < 0 || zv_name_check(&s, new_name, err) < 0)
 		return -1;
-	if (zv_begin(&s, err) == 0) {
+	if (zv_begin(&s, NULL, err) == 0) {
 		item = zv_find(&s, name);
 		if (item)
 			rc = rename_found(&s, item, new_name, err);
@@ -165,7 +165,7 @@ int zv_grow(const struct vmf_call *c, const char *name, uint64_t size_bytes, str
 
 	if (zv_size_check(c, size_bytes, err) < 0 || zv_open(c, &s, err) < 0)
 		return -1;
-	if (zv_begin(&s, err) == 0 && (item = zv_find_or_fail(&s, name, err)))
+	if (zv_begin(&s, NULL, err) == 0 && (item = zv_find_or_fail(&s, name, err)))
 		rc = grow_found(&s, item, size_bytes, err);
 	zv_close(&s);
 	return rc;

@@ -55,7 +55,7 @@ static const char *first_line(const struct vmf_call *c, const char *text)
 	return c->host->printf(c, "%.*s", (int)n, text);
 }
 
-static int fail(const struct vmf_call *c, const struct vmf_run *run, struct vmf_error *err)
+int zv_zfs_failed(const struct vmf_call *c, const struct vmf_run *run, struct vmf_error *err)
 {
 	const char *text = run->err && *run->err ? run->err : run->out ? run->out : "";
 	const struct meaning *meaning = meaning_of(text);
@@ -70,9 +70,8 @@ static int fail(const struct vmf_call *c, const struct vmf_run *run, struct vmf_
 
 /* ---- running it --------------------------------------------------------------------------- */
 
-/* 0: it ran, whatever it said. What the host would say if it cannot be run has no package in it. */
-static int run_once(
-	const struct vmf_call *c, const char *const *argv, struct vmf_run *run, struct vmf_error *err)
+/* What the host would say if it cannot be run has no package in it. */
+int zv_zfs_once(const struct vmf_call *c, const char *const *argv, struct vmf_run *run, struct vmf_error *err)
 {
 	*run = (struct vmf_run){.size = sizeof(*run), .argv = argv};
 	if (c->host->run(c, run, NULL) == 0)
@@ -91,7 +90,7 @@ int zv_zfs(struct zv_store *s, const char *const *argv, char **out, struct vmf_e
 	struct vmf_run run;
 
 	for (;;) {
-		if (run_once(s->c, argv, &run, err) < 0)
+		if (zv_zfs_once(s->c, argv, &run, err) < 0)
 			return -1;
 		if (run.status == 0) {
 			if (out)
@@ -99,136 +98,8 @@ int zv_zfs(struct zv_store *s, const char *const *argv, char **out, struct vmf_e
 			return 0;
 		}
 		if (!run.err || !strstr(run.err, "dataset is busy") || zv_now_ms() >= end)
-			return fail(s->c, &run, err);
+			return zv_zfs_failed(s->c, &run, err);
 		zv_sleep_ms(pause);
 		pause = pause < 400 ? pause * 2 : pause;
 	}
-}
-
-/* ---- looking ------------------------------------------------------------------------------ */
-
-#define FIELDS "name,property,value,source"
-
-int zv_look_at(struct zv_store *s, const char *const *names, struct zv_items *items, struct vmf_error *err)
-{
-	const char **argv;
-	size_t n = 0;
-	char *out;
-
-	while (names[n])
-		n++;
-	argv = s->h->alloc(s->c, (n + 8) * sizeof(*argv));
-	argv[0] = "zfs";
-	argv[1] = "get";
-	argv[2] = "-Hp";
-	argv[3] = "-o";
-	argv[4] = FIELDS;
-	argv[5] = "type," ZV_OWNER;
-	memcpy(argv + 6, names, n * sizeof(*names));
-	if (zv_zfs(s, argv, &out, err) < 0)
-		return -1;
-	zv_parse(s->c, out, items);
-	return 0;
-}
-
-/* As they come from zfs they are not in the order of their making. */
-static void sort_by_age(struct zv_items *all)
-{
-	for (size_t i = 1; i < all->count; i++)
-		for (size_t k = i; k && zv_number(&all->items[k - 1], ZV_P_CREATETXG) >
-						zv_number(&all->items[k], ZV_P_CREATETXG);
-			k--) {
-			struct zv_item later = all->items[k - 1];
-
-			all->items[k - 1] = all->items[k];
-			all->items[k] = later;
-		}
-}
-
-int zv_look_volume(struct zv_store *s, const char *name, struct zv_item *volume, struct zv_items *snapshots,
-	struct vmf_error *err)
-{
-	const char *const argv[] = {"zfs", "get", "-Hp", "-d", "1", "-t", "volume,snapshot,bookmark", "-o",
-		FIELDS,
-		"type,used,referenced,volsize,creation,createtxg,clones,defer_destroy,userrefs," ZV_OWNER,
-		zv_full(s, name), NULL};
-	const struct meaning *meaning;
-	struct zv_items all;
-	struct vmf_run run;
-
-	if (run_once(s->c, argv, &run, err) < 0)
-		return -1;
-	if (run.status != 0) {
-		meaning = meaning_of(run.err ? run.err : "");
-		if (!meaning || meaning->code != VMF_E_NOT_FOUND)
-			return fail(s->c, &run, err);
-		/* a pool that is not imported is another matter */
-		return zv_look(s, false, err);
-	}
-	zv_parse(s->c, run.out, &all);
-	*volume = (struct zv_item){0};
-	*snapshots = (struct zv_items){.items = s->h->alloc(s->c, (all.count + 1) * sizeof(*all.items))};
-	for (size_t i = 0; i < all.count; i++)
-		if (strpbrk(all.items[i].name, "@#"))
-			snapshots->items[snapshots->count++] = all.items[i];
-		else if (zv_is(&all.items[i], ZV_P_TYPE, "volume"))
-			*volume = all.items[i];
-	sort_by_age(snapshots);
-	return volume->name ? 1 : 0;
-}
-
-/* The dataset's own lines, which stand among the others', and what is directly in it. */
-static void sort_out(struct zv_store *s, const struct zv_items *all)
-{
-	size_t n = strlen(s->dataset);
-
-	s->inside.items = s->h->alloc(s->c, (all->count + 1) * sizeof(*all->items));
-	for (size_t i = 0; i < all->count; i++) {
-		const char *name = all->items[i].name;
-
-		if (strcmp(name, s->dataset) == 0)
-			s->self = all->items[i];
-		else if (strncmp(name, s->dataset, n) == 0 && name[n] == '/')
-			s->inside.items[s->inside.count++] = all->items[i];
-	}
-}
-
-static int no_dataset(struct zv_store *s, struct vmf_error *err)
-{
-	const struct vmf_host *h = s->h;
-	const char *origin = h->opt_origin(s->c, "dataset");
-
-	if (!s->self.name)
-		return h->fail(err, VMF_E_NOT_FOUND, 0,
-			strchr(s->dataset, '/')
-				? h->printf(s->c, "zfs create -p %s, or set another dataset", s->dataset)
-				: h->printf(s->c, "zpool import %s, or set another dataset", s->dataset),
-			"there is no dataset %s (%s)", s->dataset, origin);
-	return h->fail(err, VMF_E_CONFIG, 0, "set dataset = to the pool or filesystem that volumes are in",
-		"%s is a %s, in which there are no volumes (%s)", s->dataset,
-		s->self.value[ZV_P_TYPE] ? s->self.value[ZV_P_TYPE] : "thing", origin);
-}
-
-int zv_look(struct zv_store *s, bool inside, struct vmf_error *err)
-{
-	const char *const argv[] = {"zfs", "get", "-Hp", "-d", inside ? "1" : "0", "-t", "filesystem,volume",
-		"-o", FIELDS,
-		"type,used,available,referenced,volsize,volblocksize,origin,keystatus," ZV_OWNER, s->dataset,
-		NULL};
-	struct zv_items all;
-	struct vmf_run run;
-
-	s->self = (struct zv_item){0};
-	s->inside = (struct zv_items){0};
-	if (run_once(s->c, argv, &run, err) < 0)
-		return -1;
-	if (run.status != 0) {
-		const struct meaning *meaning = meaning_of(run.err ? run.err : "");
-
-		return meaning && meaning->code == VMF_E_NOT_FOUND ? no_dataset(s, err)
-								   : fail(s->c, &run, err);
-	}
-	zv_parse(s->c, run.out, &all);
-	sort_out(s, &all);
-	return zv_is(&s->self, ZV_P_TYPE, "filesystem") ? 0 : no_dataset(s, err);
 }

@@ -75,14 +75,42 @@ const char *zv_next_name(const struct vmf_call *c, const char **list);
 
 /* ---- zfs.c: the program and its words ------------------------------------------------------ */
 
+struct zv_store;
+
+/* Runs zfs, whose argv[0] is "zfs", once: 0 if it ran, whatever it said. */
+int zv_zfs_once(const struct vmf_call *c, const char *const *argv, struct vmf_run *run, struct vmf_error *err);
+/* Fails with what it said, and the code and hint that fit. */
+int zv_zfs_failed(const struct vmf_call *c, const struct vmf_run *run, struct vmf_error *err);
+/* Both; what it refuses as busy (udev looks at each new device) is tried again for a while. *OUT: what it printed,
+ * may be NULL. */
+int zv_zfs(struct zv_store *s, const char *const *argv, char **out, struct vmf_error *err);
+
+/* ---- look.c -------------------------------------------------------------------------------- */
+
 struct zv_store {
 	const struct vmf_call *c;
 	const struct vmf_host *h;
 	const char *dataset;
-	int lock_fd;            /* held while volumes come, go and change their names; -1 */
-	struct zv_item self;    /* the dataset, once looked at */
-	struct zv_items inside; /* its volumes and filesystems, sorted by name */
+	int lock_fd;               /* held while volumes come, go and change their names; -1 */
+	/* what zv_look() has seen: */
+	struct zv_item self;       /* the dataset */
+	struct zv_items inside;    /* its volumes and filesystems */
+	struct zv_item volume;     /* the one that was named; its name is NULL if there is none */
+	struct zv_items snapshots; /* its snapshots and bookmarks, the oldest first */
 };
+
+enum zv_scope {
+	ZV_SELF,   /* the dataset */
+	ZV_INSIDE, /* and what is directly in it */
+	ZV_VOLUME, /* the named volume only */
+};
+
+/* Fills S by one call of zfs; NAME: the volume of which snapshots are wanted, or NULL. */
+int zv_look(struct zv_store *s, enum zv_scope scope, const char *name, struct vmf_error *err);
+/* What has these whole names, NULL-terminated. */
+int zv_look_at(struct zv_store *s, const char *const *names, struct zv_items *items, struct vmf_error *err);
+
+/* ---- store.c ------------------------------------------------------------------------------- */
 
 /* Checks the options; nothing is asked from ZFS yet. */
 int zv_open(const struct vmf_call *c, struct zv_store *s, struct vmf_error *err);
@@ -99,20 +127,11 @@ int zv_snapshot_name_check(
 /* A name that nobody has: PREFIX and random digits. */
 const char *zv_make_up(const struct zv_store *s, const char *prefix);
 
-/* Runs zfs, whose argv[0] is "zfs"; what it refuses as busy (udev looks at each new device) is tried again for a while.
- * Fails in its own words. *OUT: what it printed, may be NULL. */
-int zv_zfs(struct zv_store *s, const char *const *argv, char **out, struct vmf_error *err);
-/* Fills s->self and, with INSIDE, s->inside: one call of zfs however many there are. */
-int zv_look(struct zv_store *s, bool inside, struct vmf_error *err);
-/* One volume and its snapshots and bookmarks, the oldest first, in one call: 1, 0 if there is no such volume, -1. */
-int zv_look_volume(struct zv_store *s, const char *name, struct zv_item *volume, struct zv_items *snapshots,
-	struct vmf_error *err);
-/* What has these whole names, NULL-terminated. */
-int zv_look_at(struct zv_store *s, const char *const *names, struct zv_items *items, struct vmf_error *err);
-/* Takes the lock, looks, and removes what a killed run left behind; in a dry run only looks. For what changes something. */
-int zv_begin(struct zv_store *s, struct vmf_error *err);
+/* Takes the lock, looks (NAME: see zv_look()), and removes what a killed run left behind; in a dry run only looks. For what
+ * changes something. */
+int zv_begin(struct zv_store *s, const char *name, struct vmf_error *err);
 
-/* The volume of that name or NULL; after zv_look(). */
+/* The volume of that name or NULL; after zv_look() inside. */
 const struct zv_item *zv_find(const struct zv_store *s, const char *name);
 const struct zv_item *zv_find_or_fail(const struct zv_store *s, const char *name, struct vmf_error *err);
 /* Fails with VMF_E_EXISTS if NAME is taken by whatever. */
@@ -205,12 +224,14 @@ void zv_source_close(struct zv_store *s, struct zv_temp *t, int fd);
 
 /* ---- snapshots.c --------------------------------------------------------------------------- */
 
+/* Opens the store and looks at the volume, which has to be there. To be closed if that is 0. */
+int zv_open_volume(const struct vmf_call *c, const char *name, struct zv_store *s, struct vmf_error *err);
 /* Whether people see it: not those that only clones stand on. */
 bool zv_is_visible(const struct zv_item *snapshot);
-const struct zv_item *zv_snapshot_find(const struct zv_items *snapshots, const char *snapshot);
+/* The volume's of that name, or NULL. */
+const struct zv_item *zv_snapshot_find(const struct zv_store *s, const char *snapshot);
 /* The same, but none is VMF_E_NOT_FOUND. */
-const struct zv_item *zv_snapshot_find_or_fail(const struct zv_store *s, const struct zv_items *snapshots, const char *name,
-	const char *snapshot, struct vmf_error *err);
+const struct zv_item *zv_snapshot_find_or_fail(const struct zv_store *s, const char *snapshot, struct vmf_error *err);
 /* If clones stand on the snapshot, gives it a name of our own; *name: what it is called behind the '@' now. */
 int zv_snapshot_hide(
 	struct zv_store *s, const struct zv_item *snapshot, const char **name, struct vmf_error *err);
@@ -218,8 +239,8 @@ int zv_snapshot_hide(
 int zv_snapshot_dissolve(struct zv_store *s, const struct zv_item *snapshot, struct vmf_error *err);
 /* VMF_E_BUSY if a person has put a hold on it. */
 int zv_must_not_be_held(const struct zv_store *s, const struct zv_item *snapshot, struct vmf_error *err);
-/* Lets go of snapshots of our own that a killed run did not. With the lock held. */
-void zv_snapshots_clean(struct zv_store *s, const struct zv_items *snapshots);
+/* Lets go of the volume's snapshots of our own that a killed run did not. With the lock held. */
+void zv_snapshots_clean(struct zv_store *s);
 
 /* ---- calls --------------------------------------------------------------------------------- */
 

@@ -14,6 +14,8 @@
 #include "config/config.h"
 #include "plugin/plugin.h"
 
+#include "zfs-recorded.h"
+
 #undef fail /* a macro of check.h, and a call of the host table */
 
 #define UUID "11111111-2222-3333-4444-555555555555"
@@ -171,6 +173,22 @@ START_TEST(list_reads_volumes)
 }
 END_TEST
 
+START_TEST(list_reads_what_zfs_has_said)
+{
+	zfs_says(recorded_volumes, "", 0);
+	ck_assert_int_eq(ops->list(&call, NULL, &list, &err), 0);
+	ck_assert_uint_eq(list.count, 2);
+	ck_assert_str_eq(volume(0)->name, "odd");
+	ck_assert_uint_eq(volume(0)->virtual_bytes, 10002432);
+	ck_assert_uint_eq(volume(0)->used_bytes, 12623872);
+	ck_assert_uint_eq(volume(0)->is_ours, 1);
+	ck_assert_ptr_null(volume(0)->owner_uuid);
+	ck_assert_str_eq(volume(1)->name, "web-0");
+	ck_assert_uint_eq(volume(1)->virtual_bytes, 16777216);
+	ck_assert_str_eq(volume(1)->owner_uuid, UUID);
+}
+END_TEST
+
 START_TEST(list_takes_only_what_is_set_on_the_volume)
 {
 	zfs_says(TANK VOLUME("tank/a", "0", "512", "-", UUID, "inherited from tank") VOLUME("tank/b", "0",
@@ -316,6 +334,27 @@ START_TEST(snapshots_are_sorted_by_age)
 }
 END_TEST
 
+START_TEST(snapshots_are_what_zfs_has_said)
+{
+	struct vmf_snapshot_list found = {0};
+	const struct vmf_snapshot *s;
+
+	zfs_says(recorded_snapshots, "", 0);
+	ck_assert_int_eq(ops->snapshots(&call, "web-0", &found, &err), 0);
+	ck_assert_uint_eq(found.count, 2);
+	s = found.items;
+	ck_assert_str_eq(s->name, "one");
+	ck_assert_uint_eq(s->is_ours, 1);
+	s = (const void *)((const char *)found.items + found.stride);
+	ck_assert_str_eq(s->name, "two");
+	ck_assert_uint_eq(s->is_ours, 0);
+	ck_assert_int_eq(s->created, 1795651424);
+	fails(ops->rollback(&call, "web-0", "one", VMF_SNAPSHOT_LATER_TOO, &err), VMF_E_PERMISSION, "(@two)",
+		"tank/web-0@two");
+	fails(ops->remove(&call, "web-0", &err), VMF_E_NOT_FOUND, "there is no dataset tank", NULL);
+}
+END_TEST
+
 START_TEST(rollback_says_what_it_would_drop)
 {
 	zfs_says(PLAIN SNAPSHOT("tank/web-0@a", "1", "10", "", "off", UUID, "local") SNAPSHOT(
@@ -406,6 +445,7 @@ int main(void)
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, list_reads_volumes);
+	tcase_add_test(tcase, list_reads_what_zfs_has_said);
 	tcase_add_test(tcase, list_takes_only_what_is_set_on_the_volume);
 	tcase_add_test(tcase, list_looks_for_a_prefix);
 	tcase_add_test(tcase, list_survives_odd_words);
@@ -413,6 +453,7 @@ int main(void)
 	tcase_add_test(tcase, check_tells_what_is_wrong);
 	tcase_add_test(tcase, check_looks_at_options);
 	tcase_add_test(tcase, snapshots_are_sorted_by_age);
+	tcase_add_test(tcase, snapshots_are_what_zfs_has_said);
 	tcase_add_test(tcase, rollback_says_what_it_would_drop);
 	tcase_add_test(tcase, dry_runs_only_look);
 	tcase_add_test(tcase, names_are_those_of_zfs);
