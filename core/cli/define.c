@@ -315,7 +315,7 @@ int verb_rename(struct cli_call *call, struct vmf_error *err)
 	struct vm *vm = call->vm;
 	autofree char *was = str_dup(vm->name);
 
-	if (cli_find(cli_commands, call->args.items[0]))
+	if (cli_begins(cli_commands, call->args.items[0]))
 		return vmf_fail(err, VMF_E_USAGE, 0, "choose another name", "\"%s\" is a command's name",
 			call->args.items[0]);
 	if (vm_rename(vm, call->args.items[0], err) < 0)

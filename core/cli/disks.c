@@ -28,23 +28,6 @@ int verb_newimg(struct cli_call *call, struct vmf_error *err)
 	return 0;
 }
 
-int disk_volume(struct vm *vm, const struct vm_disk *disk, struct vmf_volume *volume, struct vmf_error *err)
-{
-	struct vmf_volume_list list = {.stride = sizeof(struct vmf_volume)};
-	struct vm_call call;
-
-	memset(volume, 0, sizeof(*volume));
-	vm_call_disk(vm, disk, &call);
-	if (disk->plugin->ops.storage.list &&
-		disk->plugin->ops.storage.list(&call.call, disk->volume, &list, err) < 0)
-		return vmf_context(err, "disk \"%s\": storage \"%s\"", disk->title, disk->instance);
-	for (size_t i = 0; i < list.count; i++)
-		if (str_equal(vm_volume_at(&list, i)->name, disk->volume))
-			memcpy(volume, vm_volume_at(&list, i),
-				list.stride && list.stride < sizeof(*volume) ? list.stride : sizeof(*volume));
-	return 0;
-}
-
 json_t *disk_json(const struct vm_disk *disk, const struct vmf_volume *volume)
 {
 	json_t *json = json_pack("{s:s, s:s*, s:s, s:s, s:b}", "disk", disk->title, "storage", disk->instance,
@@ -74,7 +57,7 @@ int verb_drives(struct cli_call *call, struct vmf_error *err)
 		const struct vm_disk *d = &vm->disks[i];
 		struct vmf_volume v;
 
-		rc = disk_volume(vm, d, &v, err);
+		rc = vm_disk_volume(vm, d, &v, err);
 		if (rc == 0) {
 			autofree char *size = v.name ? value_format_size(v.virtual_bytes) : NULL;
 			autofree char *used = v.used_bytes ? value_format_size(v.used_bytes) : NULL;

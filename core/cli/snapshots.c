@@ -116,7 +116,7 @@ int verb_clone(struct cli_call *call, struct vmf_error *err)
 	origin = str_ndup(from, at ? (size_t)(at - from) : strlen(from));
 	o.origin = origin;
 	o.snapshot = at ? at + 1 : NULL;
-	if (cli_find(cli_commands, call->vm->name))
+	if (cli_begins(cli_commands, call->vm->name))
 		return vmf_fail(err, VMF_E_USAGE, 0, "choose another name", "\"%s\" is a command's name",
 			call->vm->name);
 	if (vm_clone(call->vm, &o, err) < 0)

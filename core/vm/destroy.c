@@ -49,19 +49,9 @@ const struct step step_file_remove = {"file-remove", file_remove, NULL};
 
 static bool is_ours(struct vm *vm, const struct vm_disk *d)
 {
-	struct vmf_volume_list list = {.stride = sizeof(struct vmf_volume)};
-	struct vm_call call;
+	struct vmf_volume v;
 
-	vm_call_disk(vm, d, &call);
-	if (!d->plugin->ops.storage.list || d->plugin->ops.storage.list(&call.call, d->volume, &list, NULL) < 0)
-		return false;
-	for (size_t i = 0; i < list.count; i++) {
-		const struct vmf_volume *v = (const void *)((const char *)list.items + i * list.stride);
-
-		if (str_equal(v->name, d->volume))
-			return v->is_ours && (!v->owner_uuid || str_equal(v->owner_uuid, vm->uuid));
-	}
-	return false;
+	return vm_disk_volume(vm, d, &v, NULL) == 0 && vm_disk_is_ours(vm, &v);
 }
 
 static void plan_file(struct plan *plan, const char *path)
@@ -74,7 +64,7 @@ static struct plan *make_plan(struct vm *vm)
 {
 	static const struct {
 		const char *folder, *suffix;
-	} files[] = {{"saved", ""}, {"saved", ".part"}, {"nvram", ".fd"}, {"log", ".log"}, {"log", ".serial0"},
+	} files[] = {{"saved", ""}, {"saved", ".part"}, {"places", ".json"}, {"nvram", ".fd"}, {"log", ".log"}, {"log", ".serial0"},
 		{"log", ".serial1"}, {"log", ".serial2"}, {"log", ".serial3"}};
 	struct plan *plan = plan_new(vm, "destroy", true);
 
@@ -109,6 +99,8 @@ int vm_destroy(struct vm *vm, struct vmf_error *err)
 	if (vm_need_unlocked(vm, err) < 0 || (!vm->ctx->dry_run && vm_lock(vm, err) < 0))
 		return -1;
 	rc = vm_need_off(vm, err);
+	if (rc == 0)
+		rc = vm_need_unmounted(vm, err);
 	if (rc == 0 && !vm->ctx->dry_run)
 		rc = plan_undo_start(vm, err);
 	if (rc == 0)

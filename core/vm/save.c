@@ -80,6 +80,37 @@ static int wait_migration(struct vm *vm, struct vmf_error *err)
 	}
 }
 
+/*
+ * Disks that came while the guest ran have a place on the PCI bus that the command line alone would not give them, and
+ * those that went leave gaps. The memory fits only a machine that looks the same.
+ */
+static int write_places(struct vm *vm, struct vmf_error *err)
+{
+	autofree char *path = vm_lib_path(vm, "places", ".json");
+	autofree char *folder = path_parent(path);
+	autofree char *text = NULL;
+	json_t *buses = NULL, *places = json_object(), *device;
+	int rc = qmp_command(vm->qmp, "query-pci", NULL, &buses, time_now_ms() + QMP_MS, err);
+	size_t i;
+
+	json_array_foreach(json_object_get(json_array_get(buses, 0), "devices"), i, device)
+	{
+		const char *id = json_string_value(json_object_get(device, "qdev_id"));
+		char place[16];
+
+		snprintf(place, sizeof(place), "%x.%x", (unsigned)json_integer_value(json_object_get(device, "slot")) & 31,
+			(unsigned)json_integer_value(json_object_get(device, "function")) & 7);
+		if (id && *id)
+			json_object_set_new(places, id, json_string(place));
+	}
+	text = json_dumps(places, JSON_COMPACT);
+	if (rc == 0)
+		rc = file_mkdirs(folder, 0700, err) < 0 ? -1 : file_write(path, text, strlen(text), 0600, true, err);
+	json_decref(buses);
+	json_decref(places);
+	return rc;
+}
+
 static int write_memory(struct vm *vm, json_t *args, void *data, struct vmf_error *err)
 {
 	const char *path = json_string_value(json_object_get(args, "path"));
@@ -91,7 +122,7 @@ static int write_memory(struct vm *vm, json_t *args, void *data, struct vmf_erro
 	json_t *limit = json_pack("{s:I}", "max-bandwidth", (json_int_t)0);
 
 	(void)data;
-	if (file_mkdirs(folder, 0700, err) < 0) {
+	if (file_mkdirs(folder, 0700, err) < 0 || write_places(vm, err) < 0) {
 		json_decref(limit);
 		return -1;
 	}
