@@ -78,6 +78,7 @@ int log_progress(const char *what, uint64_t done, uint64_t total)
 	static const char *of;
 	int64_t now = time_now_ms();
 	bool terminal = isatty(STDERR_FILENO) != 0;
+	bool is_end = total && done == total;
 	double seconds, rate;
 
 	if (of != what || done < began_at) {
@@ -90,7 +91,7 @@ int log_progress(const char *what, uint64_t done, uint64_t total)
 		return -1;
 	if (level < 0 || now - began_ms < 2000)
 		return 0;
-	if (done != total && now - shown_ms < (terminal ? 200 : 10000))
+	if (!is_end && now - shown_ms < (terminal ? 200 : 10000))
 		return 0;
 	shown_ms = now;
 	seconds = (double)(now - began_ms) / 1000.0;
@@ -100,9 +101,11 @@ int log_progress(const char *what, uint64_t done, uint64_t total)
 	if (total)
 		fprintf(stderr, "vmf: %s: %3.0f %%, %.0f MiB/s, %.0f s left", what, 100.0 * (double)done / (double)total,
 			rate, rate > 0 ? (double)(total - done) / 1048576.0 / rate : 0.0);
-	else
+	else if (done)
 		fprintf(stderr, "vmf: %s: %.0f MiB, %.0f MiB/s", what, (double)done / 1048576.0, rate);
-	if (!terminal || done == total)
+	else
+		fprintf(stderr, "vmf: %s", what);
+	if (!terminal || is_end)
 		fputc('\n', stderr);
 	return 0;
 }

@@ -21,7 +21,8 @@ void log_error(const struct vmf_error *err);
 
 /*
  * Shows how far long work is: on a terminal a line that is drawn over (rate and time left), else one
- * plain line each ten seconds; nothing before two seconds have passed. done == total ends the line.
+ * plain line each ten seconds; nothing before two seconds have passed. done == total ends the line; both 0: there is
+ * nothing to count.
  * Returns -1 once the person has pressed ^C (see signals in cli/main.c), else 0.
  */
 int log_progress(const char *what, uint64_t done, uint64_t total);

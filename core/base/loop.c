@@ -47,8 +47,10 @@ int loop_attach(
 		return vmf_fail_errno(err, NULL, "%s", path);
 	control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
 	if (control < 0)
-		return vmf_fail(err, errno == ENOENT ? VMF_E_MISSING : error_code_of(errno, VMF_E_FAILED), errno,
-			errno == ENOENT ? "`modprobe loop`: this kernel may have it as a module" : NULL, "/dev/loop-control");
+		return vmf_fail(err, errno == ENOENT ? VMF_E_MISSING : error_code_of(errno, VMF_E_FAILED),
+			errno,
+			errno == ENOENT ? "`modprobe loop`: this kernel may have it as a module" : NULL,
+			"/dev/loop-control");
 	config.info.lo_offset = offset;
 	config.info.lo_sizelimit = size;
 	config.info.lo_flags = LO_FLAGS_AUTOCLEAR | (readonly ? LO_FLAGS_READ_ONLY : 0);

@@ -105,6 +105,9 @@ bool out_dry(const struct cli_call *call, const char *fmt, ...) VMF_PRINTF(2, 3)
 /* Prints and forgets what a dry run has noted, and QEMU's command line, if there is one. */
 void out_plan(const struct cli_call *call, const struct qemu_args *command);
 
+/* Asks the person, who must type WORD to go on. VMF_E_USAGE: there is no terminal to ask on. */
+int cli_confirm(const char *question, const char *word, struct vmf_error *err);
+
 struct out_table;
 /* COLUMNS: "NAME", ...; those that start with '>' are numbers: right-aligned. */
 struct out_table *out_table_new(const char *const *columns, size_t n_columns);
@@ -174,6 +177,14 @@ int verb_edit(struct cli_call *, struct vmf_error *); /* edit.c */
 int verb_config(struct cli_call *, struct vmf_error *); /* settings.c */
 int verb_newimg(struct cli_call *, struct vmf_error *); /* disks.c */
 int verb_drives(struct cli_call *, struct vmf_error *);
+int verb_disk_add(struct cli_call *, struct vmf_error *); /* disk.c */
+int verb_disk_rm(struct cli_call *, struct vmf_error *);
+int verb_disk_resize(struct cli_call *, struct vmf_error *);
+int verb_disk_compress(struct cli_call *, struct vmf_error *);
+int verb_disk_import(struct cli_call *, struct vmf_error *);
+int verb_disk_export(struct cli_call *, struct vmf_error *);
+int verb_disk_mount(struct cli_call *, struct vmf_error *);
+int verb_disk_umount(struct cli_call *, struct vmf_error *);
 int verb_snapshot(struct cli_call *, struct vmf_error *); /* snapshots.c */
 int verb_snapshots(struct cli_call *, struct vmf_error *);
 int verb_rollback(struct cli_call *, struct vmf_error *);
@@ -197,6 +208,9 @@ int verb_qmp(struct cli_call *, struct vmf_error *);
 int verb_sendkey(struct cli_call *, struct vmf_error *);
 int verb_screenshot(struct cli_call *, struct vmf_error *);
 int command_list(struct cli_call *, struct vmf_error *); /* list.c */
+int command_storage_list(struct cli_call *, struct vmf_error *); /* storage.c */
+int command_storage_volumes(struct cli_call *, struct vmf_error *);
+int command_storage_orphans(struct cli_call *, struct vmf_error *);
 int command_plugin(struct cli_call *, struct vmf_error *); /* plugins.c */
 int command_help(struct cli_call *, struct vmf_error *); /* help.c */
 int command_version(struct cli_call *, struct vmf_error *);

@@ -404,6 +404,18 @@ static void put_pairs(struct strbuf *out, const struct script *script)
 				strbuf_printf(out, " '%s'", v->name);
 }
 
+/* The first words of those. */
+static void put_groups(struct strbuf *out, const struct script *script)
+{
+	const struct cli_verb *const tables[] = {cli_verbs, cli_commands};
+
+	(void)script;
+	for (size_t t = 0; t < VMF_COUNT(tables); t++)
+		for (const struct cli_verb *v = tables[t]; v->name; v++)
+			if (is_first_of_group(tables[t], v))
+				strbuf_printf(out, " %.*s", (int)strcspn(v->name, " "), v->name);
+}
+
 static const struct {
 	const char *mark;
 	void (*put)(struct strbuf *out, const struct script *script);
@@ -423,6 +435,7 @@ static const struct {
 	{"QEMU_CASE", put_qemu_case},
 	{"QEMU_WORDS", put_qemu_words},
 	{"PAIRS", put_pairs},
+	{"GROUPS", put_groups},
 	{"FISH", put_fish},
 };
 

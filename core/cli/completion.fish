@@ -39,7 +39,8 @@ function __vmf_is
 end
 
 function __vmf_in_chain
-    not contains -- (string split ' ' (__vmf_where))[1] first @COMMANDS_WORDS@
+    set -l where (__vmf_where)
+    not contains -- (string split ' ' $where)[1] first @COMMANDS_WORDS@; and not contains -- "$where" @GROUPS@
 end
 
 # vmf as it was called, with its home

@@ -42,6 +42,20 @@ json_t *disk_json(const struct vm_disk *disk, const struct vmf_volume *volume)
 	return json;
 }
 
+/* What the disks are called; consumes the empty ARRAY. */
+static int drive_names(const struct cli_call *call, json_t *array)
+{
+	for (size_t i = 0; i < call->vm->n_disks; i++) {
+		json_array_append_new(array, json_string(call->vm->disks[i].title));
+		if (!call->ctx->json)
+			puts(call->vm->disks[i].title);
+	}
+	if (call->ctx->json)
+		out_json(json_incref(array));
+	json_decref(array);
+	return 0;
+}
+
 /* On a terminal a table; a pipe gets one path a line. */
 int verb_drives(struct cli_call *call, struct vmf_error *err)
 {
@@ -52,6 +66,8 @@ int verb_drives(struct cli_call *call, struct vmf_error *err)
 	json_t *array = json_array();
 	int rc = vm_resolve(vm, err);
 
+	if (rc == 0 && cli_option(call, "--names", 0))
+		return drive_names(call, array);
 	table = out_table_new(columns, VMF_COUNT(columns));
 	for (size_t i = 0; rc == 0 && i < vm->n_disks; i++) {
 		const struct vm_disk *d = &vm->disks[i];

@@ -116,7 +116,8 @@ bool cli_is_number(const char *word)
 static const struct cli_option *option_of(const struct cli_verb *verb, const char *word, size_t length)
 {
 	for (size_t i = 0; i < verb->n_options; i++)
-		if (strlen(verb->options[i].name) == length && strncmp(verb->options[i].name, word, length) == 0)
+		if (strlen(verb->options[i].name) == length &&
+			strncmp(verb->options[i].name, word, length) == 0)
 			return &verb->options[i];
 	return NULL;
 }
@@ -131,7 +132,8 @@ static int unknown_option(const struct cli_verb *verb, const char *word, struct 
 	for (; n < verb->n_options && n < 32; n++)
 		names[n] = verb->options[n].name;
 	near = str_nearest(word, names, n);
-	hint = near ? str_printf("do you mean %s?", near) : str_printf("`vmf help %s` shows what it takes", verb->name);
+	hint = near ? str_printf("do you mean %s?", near)
+		    : str_printf("`vmf help %s` shows what it takes", verb->name);
 	return vmf_fail(err, VMF_E_USAGE, 0, hint, "%s: no option %s", verb->name, word);
 }
 
@@ -222,7 +224,7 @@ int cli_take_words(struct cli_call *call, char **argv, int argc, int i, struct v
 		i += n;
 	}
 	if (call->args.count < words_wanted(call->verb))
-		return vmf_fail(err, VMF_E_USAGE, 0, NULL, "%s wants %s behind it", call->verb->name, call->verb->usage);
+		return vmf_fail(err, VMF_E_USAGE, 0, NULL, "%s wants %s behind it", call->verb->name,
+			call->verb->usage);
 	return i;
 }
-

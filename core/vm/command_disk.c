@@ -15,7 +15,8 @@ json_t *command_scsi_controller(void)
 json_t *command_disk_device(const struct vm_disk *d)
 {
 	const char *serial = d->section ? conf_string(d->section, "serial") : NULL;
-	json_t *device = json_pack("{s:s, s:s, s:s}", "driver", "virtio-blk-pci", "id", d->slot, "drive", d->slot);
+	json_t *device =
+		json_pack("{s:s, s:s, s:s}", "driver", "virtio-blk-pci", "id", d->slot, "drive", d->slot);
 
 	if (str_equal(d->bus, "scsi")) {
 		json_object_set_new(device, "driver", json_string("scsi-hd"));
@@ -46,7 +47,7 @@ void command_device(struct start *s, json_t *device)
 	json_t *place = id ? json_object_get(s->places, id) : NULL;
 
 	if (place)
-		json_object_set(device, "addr", place);
+		json_object_update(device, place);
 	qemu_args_json(&s->args, "-device", device);
 }
 
@@ -59,7 +60,8 @@ static void place_on_ide(json_t *device, unsigned n_ide)
 
 int command_disks(struct vm *vm, struct start *s, struct vmf_error *err)
 {
-	bool has_scsi = false;
+	/* a controller that was plugged in stays, though its disks have gone */
+	bool has_scsi = false, needs_scsi = json_object_get(s->places, scsi_id) != NULL;
 	unsigned n_ide = 0;
 
 	for (size_t i = 0; i < vm->n_disks; i++) {
@@ -69,7 +71,8 @@ int command_disks(struct vm *vm, struct start *s, struct vmf_error *err)
 
 		if (is_ide && n_ide >= 3)
 			return vmf_fail(err, VMF_E_CONFIG, 0, "set bus = \"virtio\" or \"scsi\"",
-				"disk \"%s\": three IDE disks and the CD drive fill the controller", d->title);
+				"disk \"%s\": three IDE disks and the CD drive fill the controller",
+				d->title);
 		if (d->readonly)
 			s->blocks[i].readonly = 1;
 		if (qemu_args_block(&s->args, d->slot, &s->blocks[i], s->is_dry, err) < 0)
@@ -83,5 +86,7 @@ int command_disks(struct vm *vm, struct start *s, struct vmf_error *err)
 			place_on_ide(device, n_ide++);
 		command_device(s, device);
 	}
+	if (needs_scsi && !has_scsi)
+		command_device(s, command_scsi_controller());
 	return 0;
 }

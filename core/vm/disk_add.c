@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A further disk: an empty one, a copy of an image, or a clone of a volume; of a VM that is off or runs. All or nothing.
- * One that is like the VM's others needs no line in the definition: it is found by its name, as nbsvm does it.
+ * A further disk: an empty one, a copy of an image, or a clone of a volume; of a VM that is off or runs. All
+ * or nothing. One that is like the VM's others needs no line in the definition: it is found by its name, as
+ * nbsvm does it.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -70,8 +71,9 @@ int plan_settings(struct vm *vm, struct plan *plan, const struct strv *settings,
 	if (str_equal(old, new))
 		return 0;
 	all = strv_join(settings, " ");
-	plan_add(plan, &step_definition_change, json_pack("{s:s, s:s, s:s}", "path", vm->file, "old", old, "new", new),
-		"change %s: %s", vm->file, all);
+	plan_add(plan, &step_definition_change,
+		json_pack("{s:s, s:s, s:s}", "path", vm->file, "old", old, "new", new), "change %s: %s",
+		vm->file, all);
 	return 0;
 }
 
@@ -79,8 +81,8 @@ int plan_settings(struct vm *vm, struct plan *plan, const struct strv *settings,
 
 struct choice {
 	const struct vm_disk *configured; /* it is in the definition, and its volume is missing */
-	struct vm_disk disk;              /* what it is going to be; in the VM's arena */
-	struct strv settings;             /* lines that it needs */
+	struct vm_disk disk;		  /* what it is going to be; in the VM's arena */
+	struct strv settings;		  /* lines that it needs */
 };
 
 struct vm_disk *vm_disk_find(struct vm *vm, const char *title, struct vmf_error *err)
@@ -116,9 +118,11 @@ static int choose_configured(
 	if (v.name || !d->section)
 		return vmf_fail(err, VMF_E_EXISTS, 0, "choose another name, or leave --name out",
 			"there is a disk \"%s\" already (%s)", d->title, v.id ? v.id : d->volume);
-	if ((new->storage && !str_equal(new->storage, d->instance)) || (new->bus && !str_equal(new->bus, d->bus)))
+	if ((new->storage && !str_equal(new->storage, d->instance)) ||
+		(new->bus && !str_equal(new->bus, d->bus)))
 		return vmf_fail(err, VMF_E_USAGE, 0, "leave out --storage and --bus, or `set` them first",
-			"disk \"%s\" is configured in storage \"%s\", as a %s disk", d->title, d->instance, d->bus);
+			"disk \"%s\" is configured in storage \"%s\", as a %s disk", d->title, d->instance,
+			d->bus);
 	c->disk = *d;
 	return 0;
 }
@@ -134,7 +138,8 @@ static uint64_t size_for(const struct vm *vm, const struct vm_new_disk *new, con
 	return new->image ? new->image->size_bytes : (uint64_t)conf_number(vm->root, "drive_size");
 }
 
-/* A disk that is not where or what the VM's disks are by default, or not called by a number, is written down. */
+/* A disk that is not where or what the VM's disks are by default, or not called by a number, is written down.
+ */
 static void write_down(struct vm *vm, const struct vm_new_disk *new, struct choice *c)
 {
 	const char *title = c->disk.title;
@@ -159,7 +164,8 @@ static int choose_new(struct vm *vm, const struct vm_new_disk *new, struct choic
 	c->disk.bus = new->bus ? new->bus : conf_string(vm->root, "drive_if");
 	c->disk.index = (unsigned)vm->n_disks;
 	if (!c->disk.instance)
-		return vmf_fail(err, VMF_E_CONFIG, 0, "set storage = in vmf.conf", "no storage to make disks in");
+		return vmf_fail(
+			err, VMF_E_CONFIG, 0, "set storage = in vmf.conf", "no storage to make disks in");
 	if (vm_instance_find(vm->root, "storage", c->disk.instance, VMF_STORAGE, &in, err) < 0)
 		return -1;
 	c->disk.plugin = in.plugin;
@@ -194,9 +200,10 @@ static int choose(struct vm *vm, const struct vm_new_disk *new, struct choice *c
 {
 	memset(c, 0, sizeof(*c));
 	if (new->title && vm_name_check(new->title, NULL) < 0)
-		return vmf_fail(err, VMF_E_USAGE, 0, "letters, digits, '.', '_' and '-', the first a letter or a digit",
+		return vmf_fail(err, VMF_E_USAGE, 0,
+			"letters, digits, '.', '_' and '-', the first a letter or a digit",
 			"\"%s\" is no name for a disk", new->title);
-	for (size_t i = 0; new->title && i < vm->n_disks; i++)
+	for (size_t i = 0; new->title &&i < vm->n_disks; i++)
 		if (str_equal(vm->disks[i].title, new->title))
 			c->configured = &vm->disks[i];
 	return c->configured ? choose_configured(vm, new, c, err) : choose_new(vm, new, c, err);
@@ -269,7 +276,8 @@ int vm_need_no_memory(struct vm *vm, struct vmf_error *err)
 	vm_state_of(vm, &state);
 	if (state.phase != VM_SAVED)
 		return 0;
-	return vmf_fail(err, VMF_E_STATE, 0, "`start` and `shutdown` it, or `start --discard-saved` and `stop`",
+	return vmf_fail(err, VMF_E_STATE, 0,
+		"`start` and `shutdown` it, or `start --discard-saved` and `stop`",
 		"its memory is saved and goes with the disks as they are");
 }
 
@@ -280,7 +288,8 @@ static int ask_alive(struct vm *vm, bool *is_alive, struct vmf_error *err)
 	vm_state_ask(vm, &state, time_now_ms() + ASK_MS);
 	*is_alive = state.phase == VM_ALIVE;
 	if (*is_alive && str_equal(state.status, "hung"))
-		return vmf_fail(err, VMF_E_STATE, 0, "`kill` it, or look at what holds it", "QEMU does not answer");
+		return vmf_fail(
+			err, VMF_E_STATE, 0, "`kill` it, or look at what holds it", "QEMU does not answer");
 	return 0;
 }
 
@@ -314,7 +323,8 @@ static int add_locked(struct vm *vm, struct plan *plan, const struct vm_new_disk
 	return 0;
 }
 
-int vm_disk_add(struct vm *vm, const struct vm_new_disk *new, struct vm_disk_added *added, struct vmf_error *err)
+int vm_disk_add(
+	struct vm *vm, const struct vm_new_disk *new, struct vm_disk_added *added, struct vmf_error *err)
 {
 	struct choice c = {.configured = NULL};
 	struct plan *plan;

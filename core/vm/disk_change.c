@@ -15,7 +15,8 @@
 
 struct vm_disk *vm_disk_take(struct vm *vm, const char *title, struct vmf_error *err)
 {
-	if (vm_need_unlocked(vm, err) < 0 || (!vm->ctx->dry_run && vm_lock(vm, err) < 0) || vm_resolve(vm, err) < 0)
+	if (vm_need_unlocked(vm, err) < 0 || (!vm->ctx->dry_run && vm_lock(vm, err) < 0) ||
+		vm_resolve(vm, err) < 0)
 		return NULL;
 	return vm_disk_find(vm, title, err);
 }
@@ -48,7 +49,8 @@ int vm_disk_exists(struct vm *vm, const struct vm_disk *d, struct vmf_volume *v,
 	if (v->name)
 		return 0;
 	hint = str_printf("`vmf %s disk add --name %s` makes it", vm->name, d->title);
-	return vmf_fail(err, VMF_E_NOT_FOUND, 0, hint, "its volume %s is missing in storage \"%s\"", d->volume, d->instance);
+	return vmf_fail(err, VMF_E_NOT_FOUND, 0, hint, "its volume %s is missing in storage \"%s\"",
+		d->volume, d->instance);
 }
 
 uint32_t vm_disk_caps(struct vm *vm, const struct vm_disk *d)
@@ -96,8 +98,8 @@ static int plan_forget(struct vm *vm, struct plan *plan, const struct vm_disk *d
 	return plan_settings(vm, plan, &settings, err);
 }
 
-static int plan_volume_remove(struct vm *vm, struct plan *plan, const struct vm_disk *d, bool is_alive,
-	struct vmf_error *err)
+static int plan_volume_remove(
+	struct vm *vm, struct plan *plan, const struct vm_disk *d, bool is_alive, struct vmf_error *err)
 {
 	struct vm_call call;
 	struct vmf_volume v;
@@ -110,8 +112,8 @@ static int plan_volume_remove(struct vm *vm, struct plan *plan, const struct vm_
 		return vmf_fail(err, VMF_E_PERMISSION, 0, "remove or rename it with the tools of its storage",
 			"volume %s was not made by vmf for this VM", d->volume);
 	if (!vm_disk_is_ours(vm, &v)) {
-		log_warn("vm \"%s\": volume %s of storage \"%s\" was not made by vmf for it, and stays", vm->name,
-			d->volume, d->instance);
+		log_warn("vm \"%s\": volume %s of storage \"%s\" was not made by vmf for it, and stays",
+			vm->name, d->volume, d->instance);
 		return 0;
 	}
 	if (!d->plugin->ops.storage.remove)
@@ -121,8 +123,8 @@ static int plan_volume_remove(struct vm *vm, struct plan *plan, const struct vm_
 	/* one that QEMU has open could not be removed now, but will be */
 	if (!is_alive && d->plugin->ops.storage.remove(&call.call, d->volume, err) < 0)
 		return vmf_context(err, "storage \"%s\"", d->instance);
-	plan_add(plan, &step_volume_remove, record(vm, d), "remove volume %s of storage \"%s\" (%s)", d->volume,
-		d->instance, d->plugin->name);
+	plan_add(plan, &step_volume_remove, record(vm, d), "remove volume %s of storage \"%s\" (%s)",
+		d->volume, d->instance, d->plugin->name);
 	return 0;
 }
 
@@ -135,8 +137,8 @@ static int remove_locked(struct vm *vm, struct vm_disk *d, struct plan *plan, st
 
 	vm_state_ask(vm, &state, time_now_ms() + ASK_MS);
 	is_alive = state.phase == VM_ALIVE;
-	if (vm_need_no_memory(vm, err) < 0 || vm_need_unmounted(vm, err) < 0 || plan_forget(vm, plan, d, err) < 0 ||
-		plan_volume_remove(vm, plan, d, is_alive, err) < 0)
+	if (vm_need_no_memory(vm, err) < 0 || vm_need_unmounted(vm, err) < 0 ||
+		plan_forget(vm, plan, d, err) < 0 || plan_volume_remove(vm, plan, d, is_alive, err) < 0)
 		return -1;
 	if (!is_alive)
 		return vm_disk_off(vm, err);
@@ -144,7 +146,8 @@ static int remove_locked(struct vm *vm, struct vm_disk *d, struct plan *plan, st
 		strv_addf(&vm->ctx->planned, "take the %s disk out of the running VM", d->bus);
 		return 0;
 	}
-	/* before the plan: only the guest's consent is at stake, and what was begun here can simply be begun again */
+	/* before the plan: only the guest's consent is at stake, and what was begun here can simply be begun
+	 * again */
 	plugged = plug_record(vm, d);
 	rc = plug_out(vm, plugged, err);
 	json_decref(plugged);
@@ -185,7 +188,8 @@ static int volume_grow(struct vm *vm, json_t *args, void *data, struct vmf_error
 
 const struct step step_volume_grow = {"volume-grow", volume_grow, NULL};
 
-static int check_growth(struct vm *vm, const struct vm_disk *d, uint64_t from, uint64_t to, struct vmf_error *err)
+static int check_growth(
+	struct vm *vm, const struct vm_disk *d, uint64_t from, uint64_t to, struct vmf_error *err)
 {
 	autofree char *have = value_format_size(from);
 	autofree char *want = value_format_size(to);
@@ -197,12 +201,14 @@ static int check_growth(struct vm *vm, const struct vm_disk *d, uint64_t from, u
 			"make a smaller disk with `disk add`, and copy the files over in the guest",
 			"it has %s and cannot shrink to %s", have, want);
 	if (!d->plugin->ops.storage.grow)
-		return vmf_fail(err, VMF_E_UNSUPPORTED, 0, "make a larger disk with `disk add`, and copy the files over",
+		return vmf_fail(err, VMF_E_UNSUPPORTED, 0,
+			"make a larger disk with `disk add`, and copy the files over",
 			"storage \"%s\" (%s) cannot grow volumes", d->instance, d->plugin->name);
 	vm_state_ask(vm, &state, time_now_ms() + ASK_MS);
 	if (state.phase == VM_ALIVE && !(vm_disk_caps(vm, d) & VMF_STORAGE_LIVE_GROW))
 		return vmf_fail(err, VMF_E_UNSUPPORTED, 0, "`shutdown` it first",
-			"storage \"%s\" (%s) cannot grow volumes of running VMs", d->instance, d->plugin->name);
+			"storage \"%s\" (%s) cannot grow volumes of running VMs", d->instance,
+			d->plugin->name);
 	vm_call_disk(vm, d, &call);
 	call.call.dry_run = 1;
 	if (d->plugin->ops.storage.grow(&call.call, d->volume, to, err) < 0)
@@ -224,14 +230,15 @@ int vm_disk_note_size(
 	return plan_settings(vm, plan, &settings, err);
 }
 
-static int resize_locked(struct vm *vm, const struct vm_disk *d, struct plan *plan, const struct vm_disk_size *wanted,
-	struct vm_disk_resized *resized, struct vmf_error *err)
+static int resize_locked(struct vm *vm, const struct vm_disk *d, struct plan *plan,
+	const struct vm_disk_size *wanted, struct vm_disk_resized *resized, struct vmf_error *err)
 {
 	struct vmf_volume v;
 	autofree char *text = NULL;
 	json_t *args;
 
-	if (vm_need_no_memory(vm, err) < 0 || vm_need_unmounted(vm, err) < 0 || vm_disk_exists(vm, d, &v, err) < 0)
+	if (vm_need_no_memory(vm, err) < 0 || vm_need_unmounted(vm, err) < 0 ||
+		vm_disk_exists(vm, d, &v, err) < 0)
 		return -1;
 	if (!vm_disk_is_ours(vm, &v))
 		return vmf_fail(err, VMF_E_PERMISSION, 0, "grow it with the tools of its storage",
@@ -244,14 +251,15 @@ static int resize_locked(struct vm *vm, const struct vm_disk *d, struct plan *pl
 	args = record(vm, d);
 	json_object_set_new(args, "size", json_integer((json_int_t)resized->to_bytes));
 	if (resized->to_bytes > resized->from_bytes)
-		plan_add(plan, &step_volume_grow, json_incref(args), "grow volume %s in storage \"%s\" (%s) to %s",
-			d->volume, d->instance, d->plugin->name, text);
+		plan_add(plan, &step_volume_grow, json_incref(args),
+			"grow volume %s in storage \"%s\" (%s) to %s", d->volume, d->instance,
+			d->plugin->name, text);
 	json_decref(args);
 	return vm_disk_note_size(vm, plan, d, resized->to_bytes, err);
 }
 
-int vm_disk_resize(struct vm *vm, const char *title, const struct vm_disk_size *wanted, struct vm_disk_resized *resized,
-	struct vmf_error *err)
+int vm_disk_resize(struct vm *vm, const char *title, const struct vm_disk_size *wanted,
+	struct vm_disk_resized *resized, struct vmf_error *err)
 {
 	struct vm_disk *d = vm_disk_take(vm, title, err);
 	struct plan *plan;
@@ -261,7 +269,8 @@ int vm_disk_resize(struct vm *vm, const char *title, const struct vm_disk_size *
 		return vm_end_change(vm, -1, err);
 	plan = plan_new(vm, "disk-resize", true);
 	plan_forward(plan);
-	return vm_end_change(vm, vm_disk_run(vm, plan, title, resize_locked(vm, d, plan, wanted, resized, err), err), err);
+	return vm_end_change(
+		vm, vm_disk_run(vm, plan, title, resize_locked(vm, d, plan, wanted, resized, err), err), err);
 }
 
 /* ---- compress ----------------------------------------------------------------------------- */
@@ -303,13 +312,13 @@ static int compress_locked(struct vm *vm, const struct vm_disk *d, struct plan *
 	call.call.dry_run = 1;
 	if (ops->compress(&call.call, d->volume, err) < 0)
 		return vmf_context(err, "storage \"%s\"", d->instance);
-	plan_add(plan, &step_volume_compress, record(vm, d), "compress volume %s in storage \"%s\" (%s)", d->volume,
-		d->instance, d->plugin->name);
+	plan_add(plan, &step_volume_compress, record(vm, d), "compress volume %s in storage \"%s\" (%s)",
+		d->volume, d->instance, d->plugin->name);
 	return 0;
 }
 
-int vm_disk_compress(
-	struct vm *vm, const char *title, uint64_t *before_bytes, uint64_t *after_bytes, struct vmf_error *err)
+int vm_disk_compress(struct vm *vm, const char *title, uint64_t *before_bytes, uint64_t *after_bytes,
+	struct vmf_error *err)
 {
 	struct vm_disk *d = vm_disk_take(vm, title, err);
 	struct vmf_volume v;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Disks from and to image files. What a disk gets is first made whole beside it; then names change hands; and only
- * when that is settled the old volume goes.
+ * Disks from and to image files. What a disk gets is first made whole beside it; then names change hands; and
+ * only when that is settled the old volume goes.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -26,17 +26,19 @@ static int check_snapshots(const struct vm_disk *d, const struct vm_call *call, 
 		return vmf_context(err, "storage \"%s\"", d->instance);
 	if (list.count == 0)
 		return 0;
-	return vmf_fail(err, VMF_E_STATE, 0, "remove them first: `snapshot --delete NAME`, or use `disk add --image`",
+	return vmf_fail(err, VMF_E_STATE, 0,
+		"remove them first: `snapshot --delete NAME`, or use `disk add --image`",
 		"it has snapshots, which would be lost");
 }
 
-static void plan_rename(struct vm *vm, struct plan *plan, const struct vm_disk *d, const char *from, const char *to)
+static void plan_rename(
+	struct vm *vm, struct plan *plan, const struct vm_disk *d, const char *from, const char *to)
 {
 	json_t *record = vm_record(vm, d->plugin, d->opts, d->instance, d->slot, d->index, from);
 
 	json_object_set_new(record, "new", json_string(to));
-	plan_add(plan, &step_volume_rename, record, "rename volume %s of storage \"%s\" (%s) to %s", from, d->instance,
-		d->plugin->name, to);
+	plan_add(plan, &step_volume_rename, record, "rename volume %s of storage \"%s\" (%s) to %s", from,
+		d->instance, d->plugin->name, to);
 }
 
 /* The new volume takes the old one's place. */
@@ -91,8 +93,8 @@ static int import_locked(struct vm *vm, const struct vm_disk *d, struct plan *pl
 	return vm_disk_note_size(vm, plan, d, new.size_bytes, err);
 }
 
-int vm_disk_import(
-	struct vm *vm, const char *title, const struct image *image, uint64_t *size_bytes, struct vmf_error *err)
+int vm_disk_import(struct vm *vm, const char *title, const struct image *image, uint64_t *size_bytes,
+	struct vmf_error *err)
 {
 	struct vm_disk *d = vm_disk_take(vm, title, err);
 	struct plan *plan;
@@ -112,8 +114,8 @@ static const char *word(json_t *args, const char *key)
 	return json_string_value(json_object_get(args, key));
 }
 
-static int write_file(const struct vm_recorded *r, const struct vm_call *call, json_t *args, struct file_new *file,
-	struct vmf_error *err)
+static int write_file(const struct vm_recorded *r, const struct vm_call *call, json_t *args,
+	struct file_new *file, struct vmf_error *err)
 {
 	autofree char *name = file_new_name(file);
 	struct conversion c = {.file = name,
@@ -174,8 +176,8 @@ static int export_locked(struct vm *vm, const struct vm_disk *d, struct plan *pl
 	if (vm_disk_off(vm, err) < 0 || vm_need_unwritten(vm, err) < 0 || vm_disk_exists(vm, d, &v, err) < 0)
 		return -1;
 	if (file_exists(o->file))
-		return vmf_fail(err, VMF_E_EXISTS, 0, "choose another name, or remove it first", "there is a %s already",
-			o->file);
+		return vmf_fail(err, VMF_E_EXISTS, 0, "choose another name, or remove it first",
+			"there is a %s already", o->file);
 	o->size_bytes = v.virtual_bytes;
 	args = vm_record(vm, d->plugin, d->opts, d->instance, d->slot, d->index, d->volume);
 	json_object_set_new(args, "file", json_string(o->file));
@@ -183,8 +185,9 @@ static int export_locked(struct vm *vm, const struct vm_disk *d, struct plan *pl
 	json_object_set_new(args, "compress", json_boolean(o->compress));
 	json_object_set_new(args, "stream", json_boolean(is_stream));
 	json_object_set_new(args, "size", json_integer((json_int_t)v.virtual_bytes));
-	plan_add(plan, &step_volume_export, args, "copy volume %s of storage \"%s\" (%s) to %s (%s%s)", d->volume,
-		d->instance, d->plugin->name, o->file, o->format, o->compress ? ", compressed" : "");
+	plan_add(plan, &step_volume_export, args, "copy volume %s of storage \"%s\" (%s) to %s (%s%s)",
+		d->volume, d->instance, d->plugin->name, o->file, o->format,
+		o->compress ? ", compressed" : "");
 	return 0;
 }
 
@@ -198,7 +201,9 @@ int vm_disk_export(struct vm *vm, const char *title, struct vm_disk_export *o, s
 		return vmf_fail(err, VMF_E_USAGE, 0, "leave out --compress, and use gzip or zstd afterwards",
 			"raw images cannot be compressed");
 	/* a locked VM can be looked at */
-	d = (vm->ctx->dry_run || vm_lock(vm, err) == 0) && vm_resolve(vm, err) == 0 ? vm_disk_find(vm, title, err) : NULL;
+	d = (vm->ctx->dry_run || vm_lock(vm, err) == 0) && vm_resolve(vm, err) == 0
+		    ? vm_disk_find(vm, title, err)
+		    : NULL;
 	if (!d)
 		return vm_end_change(vm, -1, err);
 	plan = plan_new(vm, "disk-export", true);

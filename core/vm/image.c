@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Image files. A raw image's first bytes are its guest's, who could make them look like a qcow2 image that stands on
- * any file of this host: so an image that names further files is never followed.
+ * Image files. A raw image's first bytes are its guest's, who could make them look like a qcow2 image that
+ * stands on any file of this host: so an image that names further files is never followed.
  */
 #include "vm/image.h"
 
@@ -39,7 +39,10 @@ static const struct {
 	{"VHD", 0, "conectix", 8, "`qemu-img convert -O qcow2 FILE NEW` makes it qcow2"},
 	{"VDI", 64, "\x7f\x10\xda\xbe", 4, "`qemu-img convert -O qcow2 FILE NEW` makes it qcow2"},
 	{"gzip", 0, "\x1f\x8b", 2, "`gunzip` it first"},
-	{"xz", 0, "\xfd" "7zXZ", 5, "`unxz` it first"},
+	{"xz", 0,
+		"\xfd"
+		"7zXZ",
+		5, "`unxz` it first"},
 	{"zstd", 0, "\x28\xb5\x2f\xfd", 4, "`unzstd` it first"},
 	{"bzip2", 0, "BZh", 3, "`bunzip2` it first"},
 	{"zip", 0, "PK\x03\x04", 4, "`unzip` it first"},
@@ -74,10 +77,12 @@ static int read_qcow2(const unsigned char *head, struct image *image, struct vmf
 		return vmf_fail(err, VMF_E_CONFIG, 0, NULL, "%s is no qcow2 image", image->path);
 	image->size_bytes = number(head, 24);
 	if (number(head, 8))
-		return vmf_fail(err, VMF_E_UNSUPPORTED, 0, "`qemu-img convert -O qcow2 FILE NEW` makes a whole one of it",
+		return vmf_fail(err, VMF_E_UNSUPPORTED, 0,
+			"`qemu-img convert -O qcow2 FILE NEW` makes a whole one of it",
 			"%s stands on another image", image->path);
 	if (head[7] >= 3 && (number(head, 72) & 4))
-		return vmf_fail(err, VMF_E_UNSUPPORTED, 0, "`qemu-img convert -O qcow2 FILE NEW` makes a whole one of it",
+		return vmf_fail(err, VMF_E_UNSUPPORTED, 0,
+			"`qemu-img convert -O qcow2 FILE NEW` makes a whole one of it",
 			"%s has its data in another file", image->path);
 	return 0;
 }
@@ -91,8 +96,8 @@ static int look_at(int fd, const char *format, struct image *image, struct vmf_e
 	if (fstat(fd, &st) < 0 || (S_ISBLK(st.st_mode) && ioctl(fd, BLKGETSIZE64, &bytes) < 0))
 		return vmf_fail_errno(err, NULL, "%s", image->path);
 	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
-		return vmf_fail(err, VMF_E_CONFIG, 0, "name an image file", "%s is no image, but a %s", image->path,
-			S_ISDIR(st.st_mode) ? "folder" : "special file");
+		return vmf_fail(err, VMF_E_CONFIG, 0, "name an image file", "%s is no image, but a %s",
+			image->path, S_ISDIR(st.st_mode) ? "folder" : "special file");
 	image->size_bytes = S_ISBLK(st.st_mode) ? bytes : (uint64_t)st.st_size;
 	if (pread(fd, head, sizeof(head), 0) < 0)
 		return vmf_fail_errno(err, NULL, "cannot read %s", image->path);
@@ -105,6 +110,51 @@ static int look_at(int fd, const char *format, struct image *image, struct vmf_e
 	return 0;
 }
 
+/* What it said, on one line and without its name before it. */
+static char *words_of(const struct vmf_run *run)
+{
+	char *words = str_dup(run->err && *run->err ? run->err : "without a word");
+	size_t length = strlen(words);
+
+	while (length && strchr("\n. ", words[length - 1]))
+		words[--length] = '\0';
+	for (char *at = words; (at = strchr(at, '\n'));)
+		*at = ';';
+	if (str_starts(words, "qemu-img: "))
+		memmove(words, words + 10, strlen(words + 10) + 1);
+	return words;
+}
+
+static int missing(struct vmf_error *err)
+{
+	if (err && err->code == VMF_E_MISSING && err->hint)
+		str_set(&err->hint, "install Debian's package qemu-utils");
+	return -1;
+}
+
+/* QEMU reads what was cut off as zeroes, without a word. */
+static int check_whole(const struct image *image, struct vmf_error *err)
+{
+	autofree char *name = image_name(image->path, image->format);
+	const char *const argv[] = {"qemu-img", "check", "-q", "-f", image->format, name, NULL};
+	struct vmf_run run = {.size = sizeof(run), .argv = argv};
+	autofree char *words = NULL;
+	int rc = proc_run(&run, 0, err);
+
+	if (rc < 0)
+		return missing(err);
+	words = words_of(&run);
+	if (run.status == 2)
+		rc = vmf_fail(err, VMF_E_FAILED, 0, "fetch it again; `qemu-img check` tells more",
+			"the image %s is damaged, or was cut off", image->path);
+	else if (run.status == 1)
+		rc = vmf_fail(err, strstr(words, "lock") ? VMF_E_BUSY : VMF_E_FAILED, 0, NULL, "image %s: %s",
+			image->path, words);
+	free(run.out);
+	free(run.err);
+	return rc;
+}
+
 int image_look(const char *path, const char *format, struct image *image, struct vmf_error *err)
 {
 	/* O_NONBLOCK: a FIFO must not hold us */
@@ -115,9 +165,10 @@ int image_look(const char *path, const char *format, struct image *image, struct
 		return vmf_fail(err, VMF_E_USAGE, 0, "raw or qcow2", "there is no format \"%s\"", format);
 	image->path = fd < 0 ? NULL : realpath(path, NULL);
 	if (!image->path)
-		return vmf_fail(err, error_code_of(errno, errno == ENOENT ? VMF_E_NOT_FOUND : VMF_E_FAILED), errno, NULL,
-			"image %s", path);
-	if (look_at(fd, format, image, err) == 0)
+		return vmf_fail(err, error_code_of(errno, errno == ENOENT ? VMF_E_NOT_FOUND : VMF_E_FAILED),
+			errno, NULL, "image %s", path);
+	if (look_at(fd, format, image, err) == 0 &&
+		(str_equal(image->format, "raw") || check_whole(image, err) == 0))
 		return 0;
 	image_free(image);
 	return -1;
@@ -181,21 +232,6 @@ static void show_progress(void *data, const char *text)
 		log_progress(p->what, (uint64_t)((double)p->bytes / 100 * percent), p->bytes);
 }
 
-/* What it said, on one line and without its name before it. */
-static char *words_of(const struct vmf_run *run)
-{
-	char *words = str_dup(run->err && *run->err ? run->err : "without a word");
-	size_t length = strlen(words);
-
-	while (length && strchr("\n. ", words[length - 1]))
-		words[--length] = '\0';
-	for (char *at = words; (at = strchr(at, '\n'));)
-		*at = ';';
-	if (str_starts(words, "qemu-img: "))
-		memmove(words, words + 10, strlen(words + 10) + 1);
-	return words;
-}
-
 int image_convert(const struct strv *argv, const char *what, uint64_t bytes, struct vmf_error *err)
 {
 	struct progress progress = {what, bytes};
@@ -211,13 +247,13 @@ int image_convert(const struct strv *argv, const char *what, uint64_t bytes, str
 	strv_add_all(&all, argv);
 	run.argv = (const char *const *)all.items;
 	rc = proc_run_watched(&run, 0, &watch, err);
-	if (rc < 0 && err && err->code == VMF_E_MISSING && err->hint)
-		str_set(&err->hint, "install Debian's package qemu-utils");
+	if (rc < 0)
+		missing(err);
 	if (rc == 0 && run.status) {
 		words = words_of(&run);
 		rc = vmf_fail(err, strstr(words, "No space left") ? VMF_E_NO_SPACE : VMF_E_FAILED, 0,
-			strstr(words, "No space left") ? "make room, or use another storage" : NULL, "%s: qemu-img: %s", what,
-			words);
+			strstr(words, "No space left") ? "make room, or use another storage" : NULL,
+			"%s: qemu-img: %s", what, words);
 	}
 	free(run.out);
 	free(run.err);

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A stopped VM's disk on this host: as a raw file or device, with loop devices on its partitions and mounts of those.
+ * A stopped VM's disk on this host: as a raw file or device, with loop devices on its partitions and mounts
+ * of those.
  *
- * None of that ends with us, so a record of it lasts, from before the first thing is done until the last one is undone.
- * It says where to look; what there is to undo is looked up: which loop devices stand on the image, what is mounted
- * from them, whether qemu-storage-daemon lives. So whatever was killed, unmounting works, and can be repeated. While
- * there is anything of it, the VM is not started; a record that a reboot made void is forgotten.
+ * None of that ends with us, so a record of it lasts, from before the first thing is done until the last one
+ * is undone. It says where to look; what there is to undo is looked up: which loop devices stand on the
+ * image, what is mounted from them, whether qemu-storage-daemon lives. So whatever was killed, unmounting
+ * works, and can be repeated. While there is anything of it, the VM is not started; a record that a reboot
+ * made void is forgotten.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -66,7 +68,8 @@ static int record_write(const char *path, const json_t *record, struct vmf_error
 	autofree char *text = json_dumps(record, JSON_COMPACT);
 	autofree char *folder = path_parent(path);
 
-	return file_mkdirs(folder, 0700, err) < 0 ? -1 : file_write(path, text, strlen(text), 0600, true, err);
+	return file_mkdirs(folder, 0700, err) < 0 ? -1
+						  : file_write(path, text, strlen(text), 0600, true, err);
 }
 
 /* What the raw image is, or is going to be: a mapped device is known by its own name. */
@@ -183,11 +186,12 @@ static int map(const struct vm_recorded *r, const struct vm_call *call, json_t *
 {
 	char *path = NULL;
 
-	if (r->plugin->ops.storage.map(
-		    &call->call, r->volume, !json_is_true(json_object_get(record, "readonly")), &path, err) < 0)
+	if (r->plugin->ops.storage.map(&call->call, r->volume,
+		    !json_is_true(json_object_get(record, "readonly")), &path, err) < 0)
 		return -1;
 	if (!path)
-		return vmf_fail(err, VMF_E_FAILED, 0, NULL, "the plugin does not say where it has mapped it to");
+		return vmf_fail(
+			err, VMF_E_FAILED, 0, NULL, "the plugin does not say where it has mapped it to");
 	json_object_set_new(record, "mapped", json_string(path));
 	return 0;
 }
@@ -218,8 +222,8 @@ static int make_image(struct vm *vm, json_t *args, void *data, struct vmf_error 
 		return -1;
 	mount_paths_init(vm, r.slot, &paths);
 	vm_call_recorded(vm, &r, &call);
-	rc = json_is_true(json_object_get(record, "map")) ? map(&r, &call, record, err) :
-							    show(vm, &r, &call, record, &paths, err);
+	rc = json_is_true(json_object_get(record, "map")) ? map(&r, &call, record, err)
+							  : show(vm, &r, &call, record, &paths, err);
 	if (rc < 0)
 		vmf_context(err, "storage \"%s\"", r.instance);
 	else
@@ -244,8 +248,8 @@ static int mount_all(struct vm *vm, json_t *args, void *data, struct vmf_error *
 	image = image_of(record, &paths);
 	rc = file_mkdirs(word(record, "folder"), 0755, err);
 	if (rc == 0)
-		rc = parts_mount(
-			image, word(record, "folder"), json_is_true(json_object_get(record, "readonly")), parts, err);
+		rc = parts_mount(image, word(record, "folder"),
+			json_is_true(json_object_get(record, "readonly")), parts, err);
 	if (rc == 0)
 		rc = record_write(paths.record, record, err);
 	mount_paths_free(&paths);
@@ -268,11 +272,13 @@ static int check_root(struct vmf_error *err)
 {
 	if (geteuid() == 0)
 		return 0;
-	return vmf_fail(err, VMF_E_PERMISSION, 0, "run it as root, or `disk export` it", "mounting needs root");
+	return vmf_fail(
+		err, VMF_E_PERMISSION, 0, "run it as root, or `disk export` it", "mounting needs root");
 }
 
 /* Where to: absolute, and either not there or an empty folder. */
-static char *choose_folder(struct vm *vm, const struct vm_disk *d, const char *wanted, bool *made, struct vmf_error *err)
+static char *choose_folder(
+	struct vm *vm, const struct vm_disk *d, const char *wanted, bool *made, struct vmf_error *err)
 {
 	autofree char *here = wanted && *wanted != '/' ? getcwd(NULL, 0) : NULL;
 	char *folder = wanted ? path_join(here ? here : "", wanted)
@@ -305,13 +311,14 @@ static int check_mountable(struct vm *vm, const struct vm_disk *d, bool *is_map,
 		return vmf_fail(err, VMF_E_STATE, 0, "`disk umount` it first", "it is mounted already");
 	*is_map = (vm_disk_caps(vm, d) & VMF_STORAGE_MAP) && ops->map;
 	if (!*is_map && !ops->attach)
-		return vmf_fail(err, VMF_E_UNSUPPORTED, 0, "`disk export` it, and mount the file", "storage \"%s\" (%s) cannot %s",
-			d->instance, d->plugin->name, "give volumes to this host");
+		return vmf_fail(err, VMF_E_UNSUPPORTED, 0, "`disk export` it, and mount the file",
+			"storage \"%s\" (%s) cannot %s", d->instance, d->plugin->name,
+			"give volumes to this host");
 	return vm_disk_exists(vm, d, &v, err);
 }
 
-static int plan_mount(
-	struct vm *vm, const struct vm_disk *d, struct plan *plan, struct vm_mount *m, json_t **record, struct vmf_error *err)
+static int plan_mount(struct vm *vm, const struct vm_disk *d, struct plan *plan, struct vm_mount *m,
+	json_t **record, struct vmf_error *err)
 {
 	autofree char *folder = NULL;
 	bool is_map = false, made;
@@ -322,13 +329,14 @@ static int plan_mount(
 	folder = choose_folder(vm, d, m->folder, &made, err);
 	if (!folder)
 		return -1;
-	*record = json_pack("{s:s, s:s, s:s, s:b, s:b, s:b, s:o}", "slot", d->slot, "title", d->title, "folder", folder,
-		"made", made, "readonly", !m->writable, "map", is_map, "disk",
+	*record = json_pack("{s:s, s:s, s:s, s:b, s:b, s:b, s:o}", "slot", d->slot, "title", d->title,
+		"folder", folder, "made", made, "readonly", !m->writable, "map", is_map, "disk",
 		vm_record(vm, d->plugin, d->opts, d->instance, d->slot, d->index, d->volume));
-	plan_add(plan, &step_mount_record, json_incref(*record), "note in %s/mounts that it is mounted", vm->ctx->paths.lib);
+	plan_add(plan, &step_mount_record, json_incref(*record), "note in %s/mounts that it is mounted",
+		vm->ctx->paths.lib);
 	plan_add(plan, &step_mount_image, NULL,
-		is_map ? "map volume %s of storage \"%s\" (%s)" :
-			 "show volume %s of storage \"%s\" (%s) as a raw file, by qemu-storage-daemon",
+		is_map ? "map volume %s of storage \"%s\" (%s)"
+		       : "show volume %s of storage \"%s\" (%s) as a raw file, by qemu-storage-daemon",
 		d->volume, d->instance, d->plugin->name);
 	plan_add(plan, &step_mount_parts, NULL, "mount its partitions %s below %s",
 		m->writable ? "for writing" : "read-only", folder);
@@ -427,7 +435,8 @@ int vm_disk_umount(struct vm *vm, const char *title, char **folder, struct vmf_e
 	*folder = str_dup(word(record, "folder"));
 	plan = plan_new(vm, "disk-umount", true);
 	plan_forward(plan);
-	plan_add(plan, &step_unmount, json_pack("{s:s}", "slot", word(record, "slot")), "unmount what is below %s", *folder);
+	plan_add(plan, &step_unmount, json_pack("{s:s}", "slot", word(record, "slot")),
+		"unmount what is below %s", *folder);
 	if (vm->ctx->dry_run)
 		plan_describe(plan);
 	else if (plan_run(plan, NULL, false, err) < 0)
@@ -458,7 +467,8 @@ static int need_free(struct vm *vm, bool readers_too, struct vmf_error *err)
 		if (live && (readers_too || !json_is_true(json_object_get(record, "readonly")))) {
 			autofree char *hint = str_printf("`vmf %s disk umount %s`", vm->name, title);
 
-			rc = vmf_fail(err, VMF_E_STATE, 0, hint, "its disk \"%s\" is mounted at %s", title, word(record, "folder"));
+			rc = vmf_fail(err, VMF_E_STATE, 0, hint, "its disk \"%s\" is mounted at %s", title,
+				word(record, "folder"));
 		} else if (!live && !vm->ctx->dry_run) { /* a reboot has done it */
 			rc = release(vm, slot, err);
 		}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A disk as a raw file of the host, whatever format it has: qemu-storage-daemon shows it by FUSE. It holds QEMU's locks
- * on the image, and a lock of ours from which anybody can tell that it lives.
+ * A disk as a raw file of the host, whatever format it has: qemu-storage-daemon shows it by FUSE. It holds
+ * QEMU's locks on the image, and a lock of ours from which anybody can tell that it lives.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -30,7 +30,8 @@ static int check_host(char **program, struct vmf_error *err)
 		return vmf_fail(err, VMF_E_MISSING, 0, "install Debian's package qemu-system-common",
 			"no program qemu-storage-daemon");
 	if (access("/dev/fuse", F_OK) < 0)
-		return vmf_fail(err, VMF_E_MISSING, errno, "`modprobe fuse`: this kernel may have it as a module", "/dev/fuse");
+		return vmf_fail(err, VMF_E_MISSING, errno,
+			"`modprobe fuse`: this kernel may have it as a module", "/dev/fuse");
 	return 0;
 }
 
@@ -39,7 +40,7 @@ static int build(struct qemu_args *args, const char *slot, const struct vmf_bloc
 {
 	for (size_t i = 0; i < block->n_layers; i++)
 		if (!((const struct vmf_block_layer *)(const void *)((const char *)block->layers +
-								    i * block->layer_stride))
+								     i * block->layer_stride))
 				->path)
 			return vmf_fail(err, VMF_E_UNSUPPORTED, 0, "export it, and mount the file's copy",
 				"its store does not say where it is on this host");
@@ -47,8 +48,8 @@ static int build(struct qemu_args *args, const char *slot, const struct vmf_bloc
 		return -1;
 	str_set(&args->argv.items[args->argv.count - 2], "--blockdev"); /* long options only */
 	qemu_args_json(args, "--export",
-		json_pack("{s:s, s:s, s:s, s:s, s:b}", "type", "fuse", "id", "disk", "node-name", slot, "mountpoint",
-			paths->image, "writable", !block->readonly));
+		json_pack("{s:s, s:s, s:s, s:s, s:b}", "type", "fuse", "id", "disk", "node-name", slot,
+			"mountpoint", paths->image, "writable", !block->readonly));
 	return 0;
 }
 
@@ -67,19 +68,26 @@ static int wait_start(int pidfd, const struct mount_paths *paths, struct vmf_err
 				*words ? words : "without a word");
 		}
 		if (time_now_ms() > deadline || log_interrupted)
-			return vmf_fail(err, log_interrupted ? VMF_E_FAILED : VMF_E_TIMEOUT, 0, NULL, "qemu-storage-daemon %s",
+			return vmf_fail(err, log_interrupted ? VMF_E_FAILED : VMF_E_TIMEOUT, 0, NULL,
+				"qemu-storage-daemon %s",
 				log_interrupted ? "was interrupted" : "does not show the disk");
 	}
 	return 0;
 }
 
-static int spawn(struct qemu_args *args, const char *program, const struct mount_paths *paths, struct vmf_error *err)
+static int spawn(
+	struct qemu_args *args, const char *program, const struct mount_paths *paths, struct vmf_error *err)
 {
-	autoclose int log = open(paths->log, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+	autoclose int log =
+		open(paths->log, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
 	autoclose int image = open(paths->image, O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	int lock = open(paths->lock, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	struct qemu_spawn spawn = {
-		.args = args, .program = program, .log_fd = log, .pid_fd = lock, .umask = 0077, .uid = geteuid(),
+	struct qemu_spawn spawn = {.args = args,
+		.program = program,
+		.log_fd = log,
+		.pid_fd = lock,
+		.umask = 0077,
+		.uid = geteuid(),
 		.gid = getegid()};
 	autoclose int pidfd = -1;
 	pid_t pid;
@@ -96,8 +104,8 @@ static int spawn(struct qemu_args *args, const char *program, const struct mount
 	return wait_start(pidfd, paths, err);
 }
 
-int export_start(
-	struct vm *vm, const char *slot, const struct vmf_block *block, const struct mount_paths *paths, struct vmf_error *err)
+int export_start(struct vm *vm, const char *slot, const struct vmf_block *block,
+	const struct mount_paths *paths, struct vmf_error *err)
 {
 	autofree char *program = NULL;
 	struct qemu_args args;
@@ -172,7 +180,8 @@ int export_stop(const struct mount_paths *paths, struct vmf_error *err)
 	/* one that was killed leaves its mount */
 	while (mount_is_at(paths->image))
 		if (umount2(paths->image, UMOUNT_NOFOLLOW) < 0)
-			return vmf_fail_errno(err, "end what uses it: `fuser -vm` shows that", "cannot unmount %s", paths->image);
+			return vmf_fail_errno(err, "end what uses it: `fuser -vm` shows that",
+				"cannot unmount %s", paths->image);
 	for (size_t i = 0; i < VMF_COUNT(files); i++)
 		if (unlink(files[i]) < 0 && errno != ENOENT)
 			return vmf_fail_errno(err, NULL, "cannot remove %s", files[i]);

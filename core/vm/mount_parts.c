@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What is in a raw image, and mounts of it. Each filesystem gets a loop device of its own, on its part of the image:
- * that works whether or not this kernel reads partition tables. What there is, util-linux' partx and blkid tell.
+ * What is in a raw image, and mounts of it. Each filesystem gets a loop device of its own, on its part of the
+ * image: that works whether or not this kernel reads partition tables. What there is, util-linux' partx and
+ * blkid tell.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -52,8 +53,8 @@ static char *value_of(const char *text, const char *key)
 }
 
 /* What a stretch of the image holds: the caller frees *type, NULL if nothing is known. SIZE 0: to the end. */
-static int probe(
-	const char *image, uint64_t offset, uint64_t size, char **type, bool *is_filesystem, struct vmf_error *err)
+static int probe(const char *image, uint64_t offset, uint64_t size, char **type, bool *is_filesystem,
+	struct vmf_error *err)
 {
 	autofree char *from = str_printf("--offset=%llu", (unsigned long long)offset);
 	autofree char *length = str_printf("--size=%llu", (unsigned long long)size);
@@ -73,7 +74,8 @@ static const struct {
 	const char *type;
 	const char *kernel;  /* what mount(2) calls it, if otherwise */
 	const char *options; /* always */
-	const char *dirty;   /* read-only, though it was not unmounted cleanly: what is in its journal is not seen */
+	const char *dirty;   /* read-only, though it was not unmounted cleanly: what is in its journal is not
+				seen */
 } types[] = {
 	{"ext4", NULL, "", "noload"},
 	{"ext3", "ext4", "", "noload"},
@@ -100,7 +102,9 @@ static int try_mount(const char *device, const char *target, const char *type, b
 		return -1;
 	if (mount(device, target, kernel, flags, dirty) < 0)
 		return -1;
-	log_warn("%s was not unmounted cleanly: what its journal has is not to be seen; with --rw it would be", target);
+	log_warn(
+		"%s was not unmounted cleanly: what its journal has is not to be seen; with --rw it would be",
+		target);
 	return 0;
 }
 
@@ -136,7 +140,8 @@ static int mount_one(const struct stretch *s, const char *target, json_t *parts,
 	if (fd < 0)
 		return -1;
 	if (try_mount(device, target, type, s->readonly) < 0) {
-		note(parts, s->name, type, NULL, errno == ENODEV ? "this kernel does not know it" : strerror(errno));
+		note(parts, s->name, type, NULL,
+			errno == ENODEV ? "this kernel does not know it" : strerror(errno));
 		log_warn("%s: cannot mount %s: %s", s->name, type,
 			errno == ENODEV ? "this kernel does not know it" : strerror(errno));
 		rmdir(target);
@@ -154,7 +159,8 @@ static int mount_table(const char *image, const char *folder, const char *table,
 	unsigned long long number, start, count;
 	int mounted = 0;
 
-	for (const char *line = table; *line; line = strchrnul(line, '\n') + (*strchrnul(line, '\n') == '\n')) {
+	for (const char *line = table; *line;
+		line = strchrnul(line, '\n') + (*strchrnul(line, '\n') == '\n')) {
 		autofree char *name = NULL;
 		autofree char *target = NULL;
 		struct stretch s = {.image = image, .readonly = readonly};
@@ -186,8 +192,9 @@ static int nothing(const json_t *parts, struct vmf_error *err)
 	{
 		const char *type = json_string_value(json_object_get(part, "type"));
 
-		strbuf_printf(&text, "%s%s: %s%s%s", i ? "; " : "", json_string_value(json_object_get(part, "part")),
-			type ? type : "", type ? ", " : "", json_string_value(json_object_get(part, "why")));
+		strbuf_printf(&text, "%s%s: %s%s%s", i ? "; " : "",
+			json_string_value(json_object_get(part, "part")), type ? type : "", type ? ", " : "",
+			json_string_value(json_object_get(part, "why")));
 	}
 	return vmf_fail(err, VMF_E_UNSUPPORTED, 0, "start the VM, and look at it from the inside",
 		"nothing in it can be mounted (%s)", text.data ? text.data : "it is empty");
@@ -228,8 +235,10 @@ static int wait_gone(const char *image, struct vmf_error *err)
 		if (left.count == 0)
 			return 0;
 		if (time_now_ms() > deadline)
-			return vmf_fail(err, VMF_E_BUSY, 0, "`lsblk` and `fuser -v` on it show by whom; try again then",
-				"%s is still in use: by another mount namespace, or a program", left.items[0]);
+			return vmf_fail(err, VMF_E_BUSY, 0,
+				"`lsblk` and `fuser -v` on it show by whom; try again then",
+				"%s is still in use: by another mount namespace, or a program",
+				left.items[0]);
 		time_sleep_ms(20);
 	}
 }
@@ -245,7 +254,8 @@ int parts_unmount(const char *image, struct vmf_error *err)
 		mount_list(devices.items[i], &points);
 		for (size_t k = 0; k < points.count; k++)
 			if (umount2(points.items[k], UMOUNT_NOFOLLOW) < 0 && errno != EINVAL)
-				return vmf_fail_errno(err, "end what uses it (`fuser -vm` shows that), then try again",
+				return vmf_fail_errno(err,
+					"end what uses it (`fuser -vm` shows that), then try again",
 					"cannot unmount %s", points.items[k]);
 	}
 	return wait_gone(image, err);

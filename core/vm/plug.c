@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Disks of a running VM come and go. QEMU gets open files (add-fd), then a block node on them, then the device; the
- * way back begins with the guest, who may take its time to let go of the device, or not do it at all. Each part may be
- * done already: by a vmf that was killed.
+ * Disks of a running VM come and go. QEMU gets open files (add-fd), then a block node on them, then the
+ * device; the way back begins with the guest, who may take its time to let go of the device, or not do it at
+ * all. Each part may be done already: by a vmf that was killed.
  */
 #include <ctype.h>
 #include <stdio.h>
@@ -75,7 +75,8 @@ static int fdsets_of(struct vm *vm, const char *slot, json_t **sets, struct vmf_
 	{
 		const char *file = word(node, "file");
 
-		if (is_file_of(word(node, "node-name"), slot) && file && sscanf(file, "/dev/fdset/%lld", &set) == 1)
+		if (is_file_of(word(node, "node-name"), slot) && file &&
+			sscanf(file, "/dev/fdset/%lld", &set) == 1)
 			json_array_append_new(*sets, json_integer(set));
 	}
 	json_decref(nodes);
@@ -155,8 +156,8 @@ static int add_fds(struct vm *vm, const struct qemu_args *args, json_t *sets, st
 			sscanf(args->argv.items[i + 1], "fd=%d,set=%u", &fd, &set) != 2)
 			continue;
 		json_array_append_new(sets, json_integer(set));
-		if (qmp_command_fd(vm->qmp, "add-fd", json_pack("{s:I}", "fdset-id", (json_int_t)set), fd, NULL,
-			    time_now_ms() + QMP_MS, err) < 0)
+		if (qmp_command_fd(vm->qmp, "add-fd", json_pack("{s:I}", "fdset-id", (json_int_t)set), fd,
+			    NULL, time_now_ms() + QMP_MS, err) < 0)
 			return -1;
 	}
 	return 0;
@@ -169,9 +170,10 @@ static int add_node(struct vm *vm, const char *slot, const struct vmf_block *blo
 	int rc = -1;
 
 	qemu_args_init(&args, "");
-	if (next_fdset(vm, &args.next_set, err) == 0 && qemu_args_block(&args, slot, block, false, err) == 0 &&
-		add_fds(vm, &args, sets, err) == 0)
-		rc = tell(vm, "blockdev-add", json_loads(args.argv.items[args.argv.count - 1], 0, NULL), NULL, err);
+	if (next_fdset(vm, &args.next_set, err) == 0 &&
+		qemu_args_block(&args, slot, block, false, err) == 0 && add_fds(vm, &args, sets, err) == 0)
+		rc = tell(vm, "blockdev-add", json_loads(args.argv.items[args.argv.count - 1], 0, NULL), NULL,
+			err);
 	if (rc < 0)
 		remove_fdsets(vm, sets);
 	qemu_args_free(&args);
@@ -305,7 +307,9 @@ static int remove_device(struct vm *vm, const char *id, struct vmf_error *err)
 
 static int detach(struct vm *vm, json_t *args, struct vmf_error *err)
 {
-	return step_disk_attach.undo(vm, args, err) < 0 ? -1 : plan_start_record(vm, word(args, "slot"), NULL, err);
+	return step_disk_attach.undo(vm, args, err) < 0
+		       ? -1
+		       : plan_start_record(vm, word(args, "slot"), NULL, err);
 }
 
 int plug_out(struct vm *vm, json_t *args, struct vmf_error *err)
@@ -333,10 +337,12 @@ const struct step step_disk_plug = {"disk-plug", plug, unplug};
 static int check_bus(const struct vm *vm, const struct vm_disk *d, struct vmf_error *err)
 {
 	if (str_equal(d->bus, "ide"))
-		return vmf_fail(err, VMF_E_UNSUPPORTED, 0, "use --bus virtio or --bus scsi, or `stop` it first",
+		return vmf_fail(err, VMF_E_UNSUPPORTED, 0,
+			"use --bus virtio or --bus scsi, or `stop` it first",
 			"IDE disks come and go only while a VM is off");
 	if (str_equal(d->bus, "usb") && !conf_number(vm->root, "tablet"))
-		return vmf_fail(err, VMF_E_UNSUPPORTED, 0, "use --bus virtio, or set tablet = yes and start it anew",
+		return vmf_fail(err, VMF_E_UNSUPPORTED, 0,
+			"use --bus virtio, or set tablet = yes and start it anew",
 			"the running VM has no USB controller");
 	return 0;
 }

@@ -80,6 +80,41 @@ static int wait_migration(struct vm *vm, struct vmf_error *err)
 	}
 }
 
+static int get_number(struct vm *vm, const char *id, const char *property, json_t **number, struct vmf_error *err)
+{
+	autofree char *path = str_printf("/machine/peripheral/%s", id);
+
+	return qmp_command(vm->qmp, "qom-get", json_pack("{s:s, s:s}", "path", path, "property", property), number,
+		time_now_ms() + QMP_MS, err);
+}
+
+/* On the controller: one after the other, whichever came first. */
+static int scsi_places(struct vm *vm, json_t *places, struct vmf_error *err)
+{
+	json_t *list = NULL, *entry;
+	size_t i;
+	int rc = qmp_command(vm->qmp, "qom-list", json_pack("{s:s}", "path", "/machine/peripheral"), &list,
+		time_now_ms() + QMP_MS, err);
+
+	json_array_foreach(list, i, entry)
+	{
+		const char *id = json_string_value(json_object_get(entry, "name"));
+		json_t *target = NULL, *lun = NULL;
+
+		if (rc < 0 || !id || !str_equal(json_string_value(json_object_get(entry, "type")), "child<scsi-hd>"))
+			continue;
+		rc = get_number(vm, id, "scsi-id", &target, err);
+		if (rc == 0)
+			rc = get_number(vm, id, "lun", &lun, err);
+		if (rc == 0)
+			json_object_set_new(places, id, json_pack("{s:O, s:O}", "scsi-id", target, "lun", lun));
+		json_decref(target);
+		json_decref(lun);
+	}
+	json_decref(list);
+	return rc;
+}
+
 /*
  * Disks that came while the guest ran have a place on the PCI bus that the command line alone would not give them, and
  * those that went leave gaps. The memory fits only a machine that looks the same.
@@ -101,8 +136,10 @@ static int write_places(struct vm *vm, struct vmf_error *err)
 		snprintf(place, sizeof(place), "%x.%x", (unsigned)json_integer_value(json_object_get(device, "slot")) & 31,
 			(unsigned)json_integer_value(json_object_get(device, "function")) & 7);
 		if (id && *id)
-			json_object_set_new(places, id, json_string(place));
+			json_object_set_new(places, id, json_pack("{s:s}", "addr", place));
 	}
+	if (rc == 0)
+		rc = scsi_places(vm, places, err);
 	text = json_dumps(places, JSON_COMPACT);
 	if (rc == 0)
 		rc = file_mkdirs(folder, 0700, err) < 0 ? -1 : file_write(path, text, strlen(text), 0600, true, err);

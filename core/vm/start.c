@@ -36,9 +36,13 @@ static int attach(struct vm *vm, json_t *args, void *data, struct vmf_error *err
 	vm_call_disk(vm, d, &call);
 	s->blocks[i].size = sizeof(s->blocks[i]);
 	s->blocks[i].readonly = d->readonly;
-	if (d->plugin->ops.storage.attach(&call.call, d->volume, &s->blocks[i], err) < 0)
-		return vmf_context(err, "disk \"%s\": %s", d->title, d->plugin->name);
-	return 0;
+	if (d->plugin->ops.storage.attach(&call.call, d->volume, &s->blocks[i], err) == 0)
+		return 0;
+	if (d->section && err && err->code == VMF_E_NOT_FOUND) {
+		free(err->hint);
+		err->hint = str_printf("`vmf %s disk add --name %s` makes it", vm->name, d->title);
+	}
+	return vmf_context(err, "disk \"%s\": %s", d->title, d->plugin->name);
 }
 
 static int detach(struct vm *vm, json_t *args, struct vmf_error *err)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Steps that make volumes: empty ones and copies of images, in any store. A copy goes through the plugin's receive()
- * where the image's bytes are the disk's; else qemu-img writes into a new volume, as QEMU would.
+ * Steps that make volumes: empty ones and copies of images, in any store. A copy goes through the plugin's
+ * receive() where the image's bytes are the disk's; else qemu-img writes into a new volume, as QEMU would.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -14,8 +14,8 @@
 #include "config/value.h"
 #include "vm/steps.h"
 
-int vm_volume_look(const struct plugin *plugin, const struct vm_call *call, const char *name, struct vmf_volume *volume,
-	struct vmf_error *err)
+int vm_volume_look(const struct plugin *plugin, const struct vm_call *call, const char *name,
+	struct vmf_volume *volume, struct vmf_error *err)
 {
 	struct vmf_volume_list list = {.stride = sizeof(struct vmf_volume)};
 
@@ -31,7 +31,8 @@ int vm_volume_look(const struct plugin *plugin, const struct vm_call *call, cons
 	return 0;
 }
 
-int vm_disk_volume(struct vm *vm, const struct vm_disk *disk, struct vmf_volume *volume, struct vmf_error *err)
+int vm_disk_volume(
+	struct vm *vm, const struct vm_disk *disk, struct vmf_volume *volume, struct vmf_error *err)
 {
 	struct vm_call call;
 
@@ -48,7 +49,8 @@ static uint64_t size_of(json_t *args, const char *key)
 	return (uint64_t)json_integer_value(json_object_get(args, key));
 }
 
-static int create(const struct vm_recorded *r, const struct vm_call *call, uint64_t size_bytes, struct vmf_error *err)
+static int create(
+	const struct vm_recorded *r, const struct vm_call *call, uint64_t size_bytes, struct vmf_error *err)
 {
 	if (!r->plugin->ops.storage.create)
 		return vmf_fail(err, VMF_E_UNSUPPORTED, 0, NULL, "%s cannot create volumes", r->plugin->name);
@@ -72,7 +74,8 @@ static int volume_create(struct vm *vm, json_t *args, void *data, struct vmf_err
 	return rc;
 }
 
-/* None of that name was there when the plan was made: one that is marked for this VM is of the plan's making. */
+/* None of that name was there when the plan was made: one that is marked for this VM is of the plan's making.
+ */
 static int volume_uncreate(struct vm *vm, json_t *args, struct vmf_error *err)
 {
 	struct vmf_volume v;
@@ -148,14 +151,16 @@ int volume_convert(const struct vm_recorded *r, const struct vm_call *call, cons
 }
 
 /* The image as a stream, if it is one that the store can take: 1, 0 if not, -1. */
-static int receive(const struct vm_recorded *r, const struct vm_call *call, json_t *args, struct vmf_error *err)
+static int receive(
+	const struct vm_recorded *r, const struct vm_call *call, json_t *args, struct vmf_error *err)
 {
 	const char *path = json_string_value(json_object_get(args, "image"));
 	struct vmf_pool pool = {.size = sizeof(pool)};
 	autoclose int fd = -1;
 	struct stat st;
 
-	if (!str_equal(json_string_value(json_object_get(args, "format")), "raw") || !r->plugin->ops.storage.receive)
+	if (!str_equal(json_string_value(json_object_get(args, "format")), "raw") ||
+		!r->plugin->ops.storage.receive)
 		return 0;
 	if (r->plugin->ops.storage.check && r->plugin->ops.storage.check(&call->call, &pool, err) < 0)
 		return -1;
@@ -165,10 +170,14 @@ static int receive(const struct vm_recorded *r, const struct vm_call *call, json
 	/* a file that ends within a sector is shorter than the disk */
 	if (!(pool.caps & VMF_STORAGE_STREAM) || (S_ISREG(st.st_mode) && st.st_size % 512))
 		return 0;
-	return r->plugin->ops.storage.receive(&call->call, r->volume, size_of(args, "image_size"), fd, err) < 0 ? -1 : 1;
+	return r->plugin->ops.storage.receive(&call->call, r->volume, size_of(args, "image_size"), fd, err) <
+			       0
+		       ? -1
+		       : 1;
 }
 
-static int copy_image(const struct vm_recorded *r, const struct vm_call *call, json_t *args, struct vmf_error *err)
+static int copy_image(
+	const struct vm_recorded *r, const struct vm_call *call, json_t *args, struct vmf_error *err)
 {
 	struct conversion c = {.file = json_string_value(json_object_get(args, "image")),
 		.format = json_string_value(json_object_get(args, "format")),
@@ -183,8 +192,9 @@ static int copy_image(const struct vm_recorded *r, const struct vm_call *call, j
 	if (size_bytes <= c.bytes)
 		return 0;
 	if (!r->plugin->ops.storage.grow)
-		return vmf_fail(err, VMF_E_UNSUPPORTED, 0, "leave out its size: it is as large as the image then",
-			"%s cannot grow volumes", r->plugin->name);
+		return vmf_fail(err, VMF_E_UNSUPPORTED, 0,
+			"leave out its size: it is as large as the image then", "%s cannot grow volumes",
+			r->plugin->name);
 	return r->plugin->ops.storage.grow(&call->call, r->volume, size_bytes, err);
 }
 
@@ -251,21 +261,23 @@ static int check_image(const struct new_volume *new, struct vmf_error *err)
 		"the image %s has %s and does not fit into %s", new->image->path, have, want);
 }
 
-static void add_step(struct plan *plan, const struct new_volume *new, json_t *record, const struct vm_instance *in)
+static void add_step(
+	struct plan *plan, const struct new_volume *new, json_t *record, const struct vm_instance *in)
 {
 	autofree char *size = value_format_size(new->size_bytes);
 
-	json_object_set_new(record, "size", json_integer((json_int_t)new->size_bytes));
+	json_object_set_new(record, "size", json_integer((json_int_t) new->size_bytes));
 	if (!new->image) {
-		plan_add(plan, &step_volume_create, record, "create volume %s of %s in storage \"%s\" (%s)", new->name, size,
-			in->name, in->plugin->name);
+		plan_add(plan, &step_volume_create, record, "create volume %s of %s in storage \"%s\" (%s)",
+			new->name, size, in->name, in->plugin->name);
 		return;
 	}
 	json_object_set_new(record, "image", json_string(new->image->path));
 	json_object_set_new(record, "format", json_string(new->image->format));
-	json_object_set_new(record, "image_size", json_integer((json_int_t)new->image->size_bytes));
-	plan_add(plan, &step_volume_import, record, "copy image %s (%s) to volume %s of %s in storage \"%s\" (%s)",
-		new->image->path, new->image->format, new->name, size, in->name, in->plugin->name);
+	json_object_set_new(record, "image_size", json_integer((json_int_t) new->image->size_bytes));
+	plan_add(plan, &step_volume_import, record,
+		"copy image %s (%s) to volume %s of %s in storage \"%s\" (%s)", new->image->path,
+		new->image->format, new->name, size, in->name, in->plugin->name);
 }
 
 int plan_volume(struct vm *vm, struct plan *plan, const struct new_volume *new, struct vmf_error *err)
@@ -279,7 +291,8 @@ int plan_volume(struct vm *vm, struct plan *plan, const struct new_volume *new, 
 	int rc;
 
 	if (!instance)
-		return vmf_fail(err, VMF_E_CONFIG, 0, "set storage = in vmf.conf", "no storage to make disks in");
+		return vmf_fail(
+			err, VMF_E_CONFIG, 0, "set storage = in vmf.conf", "no storage to make disks in");
 	if (vm_instance_find(vm->root, "storage", instance, VMF_STORAGE, &in, err) < 0)
 		return -1;
 	opts = vm_instance_opts(&in, new->own, err);
@@ -295,7 +308,8 @@ int plan_volume(struct vm *vm, struct plan *plan, const struct new_volume *new, 
 	else if (new->image)
 		rc = check_image(new, err);
 	if (rc == 0)
-		add_step(plan, new, vm_record(vm, in.plugin, opts, in.name, slot, new->index, new->name), &in);
+		add_step(
+			plan, new, vm_record(vm, in.plugin, opts, in.name, slot, new->index, new->name), &in);
 	conf_opts_free(opts);
 	return rc;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A volume packed: qemu-img writes its clusters compressed into a new image, which then takes the old one's place. What
- * the guest writes later is not compressed.
+ * A volume packed: qemu-img writes its clusters compressed into a new image, which then takes the old one's
+ * place. What the guest writes later is not compressed.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,7 +18,8 @@ static int check(struct fq_store *s, const struct fq_volume *v, struct qcow2 *q,
 
 	if (v->format == FQ_RAW)
 		return s->h->fail(err, VMF_E_UNSUPPORTED, 0,
-			"make a qcow2 volume of it: `disk export` and `disk add --image` in a store of that format",
+			"make a qcow2 volume of it: `disk export` and `disk add --image` in a store of that "
+			"format",
 			"%s is raw and cannot be compressed", v->path);
 	if (fq_must_be_ours(s, v, "compressed", err) < 0 || fq_must_be_free(s, v, true, err) < 0)
 		return -1;
@@ -35,15 +36,18 @@ static int check(struct fq_store *s, const struct fq_volume *v, struct qcow2 *q,
 	return rc;
 }
 
-/* What the image stands on, it goes on standing on: first by its full path, as the new one has no folder yet. */
-static int convert(struct fq_store *s, const struct fq_volume *v, const struct qcow2 *q, const struct fq_temp *t,
-	struct vmf_error *err)
+/* What the image stands on, it goes on standing on: first by its full path, as the new one has no folder yet.
+ */
+static int convert(struct fq_store *s, const struct fq_volume *v, const struct qcow2 *q,
+	const struct fq_temp *t, struct vmf_error *err)
 {
 	const char *argv[20] = {"qemu-img", "convert", "-q", "-c", "-O", "qcow2", "-o"};
 	struct fq_progress progress = {.what = s->h->printf(s->c, "compressing %s", v->name)};
 	struct fq_layer layers[FQ_MAX_LAYERS];
-	const char *target = s->h->printf(s->c, "json:{\"driver\": \"qcow2\", \"file\": {\"driver\": \"file\", "
-						"\"filename\": \"%s\"}}", t->path);
+	const char *target = s->h->printf(s->c,
+		"json:{\"driver\": \"qcow2\", \"file\": {\"driver\": \"file\", "
+		"\"filename\": \"%s\"}}",
+		t->path);
 	size_t count, n = 7;
 
 	if (fq_chain(s, v, layers, &count, err) < 0 || fq_progress_add(s, &progress, 0, v->path, err) < 0)

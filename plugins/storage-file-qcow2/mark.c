@@ -120,10 +120,12 @@ static int identity_of(int fd, char *text, size_t room)
 
 	if (fstat(fd, &st) < 0)
 		return -1;
-	return snprintf(text, room, "ino=%" PRIu64 "\nborn=%" PRIu64 "\n", (uint64_t)st.st_ino, birth_of(fd, ""));
+	return snprintf(
+		text, room, "ino=%" PRIu64 "\nborn=%" PRIu64 "\n", (uint64_t)st.st_ino, birth_of(fd, ""));
 }
 
-/* At once or not at all: under a name that no volume's mark has, then moved. DURABLE: also after a power failure. */
+/* At once or not at all: under a name that no volume's mark has, then moved. DURABLE: also after a power
+ * failure. */
 static int put_mark(struct fq_store *s, const char *file, const char *text, bool durable)
 {
 	static const char fresh[] = ".new";
@@ -148,13 +150,14 @@ static int put_mark(struct fq_store *s, const char *file, const char *text, bool
 	return rc;
 }
 
-int fq_mark_write(
-	struct fq_store *s, const char *file, int volume_fd, int also_fd, const char *uuid, struct vmf_error *err)
+int fq_mark_write(struct fq_store *s, const char *file, int volume_fd, int also_fd, const char *uuid,
+	struct vmf_error *err)
 {
 	char text[MARK_MAX];
 	int length = snprintf(text, sizeof(text), "uuid=%.63s\n", uuid && *uuid ? uuid : "-"), more;
 
-	more = marks_open(s, true) < 0 ? -1 : identity_of(volume_fd, text + length, sizeof(text) - (size_t)length);
+	more = marks_open(s, true) < 0 ? -1
+				       : identity_of(volume_fd, text + length, sizeof(text) - (size_t)length);
 	if (more >= 0 && also_fd >= 0) {
 		length += more;
 		more = identity_of(also_fd, text + length, sizeof(text) - (size_t)length);

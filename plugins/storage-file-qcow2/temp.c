@@ -96,7 +96,8 @@ static int give_name(struct fq_store *s, struct fq_temp *t, const struct fq_volu
 	return 0;
 }
 
-static int replace(struct fq_store *s, struct fq_temp *t, const struct fq_volume *v, int old_fd, struct vmf_error *err)
+static int replace(
+	struct fq_store *s, struct fq_temp *t, const struct fq_volume *v, int old_fd, struct vmf_error *err)
 {
 	const char *uuid;
 
