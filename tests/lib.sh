@@ -140,7 +140,7 @@ need_guest()
 		append = "$guest_append"
 	END
 }
-guest_append="console=tty0 console=ttyS0 quiet mitigations=off"
+guest_append="console=tty0 console=ttyS0 quiet mitigations=off no_timer_check"
 
 # guest_ready VM [SECONDS]: waits for its prompt; the empty line brings one forth that was printed before
 guest_ready()
@@ -159,6 +159,23 @@ guest()
 	sed -n "/^<$mark\$/,/ >$mark/p" <<<"$text" | sed -e 1d -e '$d'
 	text=${text% ">$mark"*}
 	return "${text##*[!0-9]}"
+}
+
+# in_storage_guest [OPTION...] TEST: runs a test of tests/storage/ in the guest that has LVM and ZFS (the options are
+# those of tests/guest/storage/run.sh); its results are those of the test that calls this, which ends with it.
+in_storage_guest()
+{
+	local lvm=
+
+	need_program qemu-system-x86_64 qemu-system-x86
+	need_program gcc gcc
+	[ "$(uname -m)" = x86_64 ] || skip_all "not possible here: the storage guest is for amd64, and this is $(uname -m)"
+	case " $* " in *" --lvm "*) lvm=--lvm ;; esac
+	# shellcheck disable=SC2086 # an option or nothing
+	"$top_srcdir/tests/guest/storage/build.sh" $lvm >"$out" 2>&1 ||
+		skip_all "no storage guest: $(grep -v '^guest:   ' "$out" | tail -n 2 | tr '\n' ' ')"
+	"$top_srcdir/tests/guest/storage/run.sh" "${@:1:$#-1}" -- bash "${@: -1}"
+	exit $?
 }
 
 # ---- waiting ----------------------------------------------------------------------------------------

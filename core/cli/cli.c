@@ -13,7 +13,6 @@
 #include "base/log.h"
 #include "base/proc.h"
 #include "config/value.h"
-#include "plugin/plugin.h"
 
 /* What is opened later must not become somebody's standard output. */
 static void open_std_fds(void)
@@ -287,7 +286,6 @@ static int run(struct ctx *ctx, int argc, char **argv, int *exit_code, struct vm
 	const char *home = NULL;
 	const struct cli_verb *command, *help = cli_find(cli_commands, "help");
 	const char *wanted = asks_for_help(argc, argv);
-	autostrv struct strv folders = STRV_INIT;
 	int i, n_words;
 
 	if (wanted)
@@ -303,8 +301,6 @@ static int run(struct ctx *ctx, int argc, char **argv, int *exit_code, struct vm
 	if (paths_resolve(home, &ctx->paths, err) < 0)
 		return -1;
 	ctx->invoked_class = class_of(argv[0]);
-	plugin_search_path(&folders);
-	plugin_setup(&folders);
 	command = cli_match(cli_commands, argv + i, argc - i, &n_words);
 	if (command)
 		return run_command(ctx, command, argc - i - n_words, argv + i + n_words, exit_code, err);
@@ -340,7 +336,7 @@ int cli_main(int argc, char **argv)
 			log_warn("cannot write to standard output: %s", strerror(errno));
 		exit_code = exit_code ? exit_code : VMF_E_FAILED;
 	}
-	plugin_teardown();
+	/* plugins stay loaded: to unload them takes longer than all else here, and the kernel does it, too */
 	ctx_free(&ctx);
 	return exit_code;
 }

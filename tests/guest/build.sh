@@ -6,6 +6,8 @@
 # built again only when this folder's files change, or with --update. The folder is the last line printed.
 
 set -eu
+source_dir=$(cd "$(dirname "$0")" && pwd)
+. "$source_dir/common.sh"
 
 usage() {
 	cat <<'EOF'
@@ -17,17 +19,6 @@ Builds the test guest (vmlinuz and initrd) and prints the folder that holds it.
 
 The folder is VMF_GUEST_DIR, else $XDG_CACHE_HOME/vmf/guest, else ~/.cache/vmf/guest.
 EOF
-}
-
-say() {
-	printf 'guest: %s\n' "$*" >&2
-}
-
-# die MESSAGE REMEDY
-die() {
-	printf 'guest: %s\n' "$1" >&2
-	printf 'guest: %s\n' "$2" >&2
-	exit 1
 }
 
 # Drivers that the guest may need; what they depend on comes along. The cloud kernel has no 9p, no USB and no
@@ -49,10 +40,9 @@ case ${1-} in
 	;;
 esac
 
-source_dir=$(cd "$(dirname "$0")" && pwd)
 dir=${VMF_GUEST_DIR:-${XDG_CACHE_HOME:-${HOME:?set VMF_GUEST_DIR or HOME}/.cache}/vmf/guest}
 case $dir in /*) ;; *) dir=$PWD/$dir ;; esac
-inputs=$(cd "$source_dir" && find build.sh init root -type f | LC_ALL=C sort | xargs sha256sum | sha256sum)
+inputs=$(cd "$source_dir" && find build.sh common.sh init root -type f | LC_ALL=C sort | xargs sha256sum | sha256sum)
 inputs=${inputs%% *}
 
 # Whether the folder holds what these inputs give.
@@ -93,13 +83,6 @@ trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
-# apt COMMAND...: apt with its complaints kept for the message; as root without the sandbox user, who could not
-# write to the work folder.
-apt() {
-	command -v "$1" >/dev/null || die "$1 is missing" "build the guest on Debian or a relative of it"
-	(cd "$work" && "$@" -o APT::Sandbox::User="$(id -un)" 2>"$work/apt.log")
-}
-
 # The name of the package with the kernel itself: the one that the metapackage depends on.
 kernel_package() {
 	[ "$(dpkg --print-architecture)" = amd64 ] ||
@@ -110,27 +93,10 @@ kernel_package() {
 	echo "$name"
 }
 
-# fetch PACKAGE: downloads it into packages/, in place of other versions of it.
-fetch() {
-	say "downloading $1"
-	apt apt-get -q download "$1" >/dev/null || {
-		sed 's/^/guest:   /' "$work/apt.log" >&2
-		die "cannot download the package $1" "is there a network? if so, try: apt-get update (as root)"
-	}
-	rm -f "$dir/packages/${1%%[0-9]*}"*.deb
-	mv "$work/${1}_"*.deb "$dir/packages/"
-}
-
-# package PATTERN: the one kept file of that name.
-package() {
-	# shellcheck disable=SC2086 # the pattern is to be expanded
-	set -- "$dir"/packages/$1
-	[ -e "$1" ] && echo "$1"
-}
-
 if [ $update = yes ] || ! package 'linux-image-*-cloud-amd64_*.deb' >/dev/null; then
 	name=$(kernel_package)
 	fetch "$name"
+	find "$dir/packages" -name 'linux-image-*' ! -name "${name}_*" -exec rm {} +
 fi
 if [ $update = yes ] || ! package 'busybox-static_*.deb' >/dev/null; then
 	fetch busybox-static
@@ -159,21 +125,8 @@ for name in sh modprobe; do
 	ln -s busybox "$root/bin/$name"
 done
 
-# add MODULE: copies it, after those that it depends on, without signature, type information and debugging
-# symbols: to look through them costs an emulated processor more than all the rest of loading.
-add() {
-	target=$root/lib/modules/$version/$1.ko
-	[ ! -e "$target" ] || return 0
-	pattern=$(echo "$1" | sed 's/[-_]/[-_]/g')
-	file=$(find "$work/kernel/lib/modules" -name "$pattern.ko")
-	[ -n "$file" ] || die "the kernel $version has no module $1" "leave it out of the list in $0"
-	strip --strip-debug -R .BTF -o "$target" "$file" 2>/dev/null || cp "$file" "$target"
-	for needed in $(tr '\0' '\n' <"$file" | sed -n 's/^depends=//p' | tr ',' ' '); do
-		add "$needed"
-	done
-}
 for name in $modules; do
-	add "$name"
+	add_module "$name"
 done
 "$busybox" depmod -b "$root" "$version"
 
