@@ -50,7 +50,8 @@ static void call_free(struct cli_call *call)
 
 static int wait_seconds(const char *word)
 {
-	for (int64_t end = time_now_ms() + 1000 * strtoll(word, NULL, 10); !log_interrupted && time_now_ms() < end;)
+	for (int64_t end = time_now_ms() + 1000 * strtoll(word, NULL, 10);
+		!log_interrupted && time_now_ms() < end;)
 		time_sleep_ms(end - time_now_ms() < 100 ? end - time_now_ms() : 100);
 	return 0;
 }
@@ -79,14 +80,17 @@ static int check_chain(int argc, char **argv, int i, struct vmf_error *err)
 	return 0;
 }
 
-/* A VM whose definition has mistakes, if VERB is there to mend them or has to do with what runs; else NULL. */
-static struct vm *load_broken(struct ctx *ctx, const char *name, const struct cli_verb *verb, struct vmf_error *err)
+/* A VM whose definition has mistakes, if VERB is there to mend them or has to do with what runs; else NULL.
+ */
+static struct vm *load_broken(
+	struct ctx *ctx, const char *name, const struct cli_verb *verb, struct vmf_error *err)
 {
 	struct vm_state state;
 	struct vm *vm;
 
 	vm_state_read(ctx, name, &state);
-	if (err->code != VMF_E_CONFIG || !((verb->flags & VERB_BROKEN) || (verb->flags & VERB_LIVE && state.phase != VM_OFF)))
+	if (err->code != VMF_E_CONFIG ||
+		!((verb->flags & VERB_BROKEN) || (verb->flags & VERB_LIVE && state.phase != VM_OFF)))
 		return NULL;
 	vm = vm_load_broken(ctx, name, NULL);
 	if (vm && !(verb->flags & VERB_BROKEN))
@@ -97,8 +101,8 @@ static struct vm *load_broken(struct ctx *ctx, const char *name, const struct cl
 }
 
 /* The VM as VERB wants it: defined, unless the verb can do without; *vm is kept from verb to verb. */
-static int load_for(struct ctx *ctx, const char *name, const struct cli_verb *verb, struct vm **vm,
-	struct vmf_error *err)
+static int load_for(
+	struct ctx *ctx, const char *name, const struct cli_verb *verb, struct vm **vm, struct vmf_error *err)
 {
 	struct vm_state state;
 	autofree char *kept = str_dup(name); /* it may be the VM's own */
@@ -106,7 +110,8 @@ static int load_for(struct ctx *ctx, const char *name, const struct cli_verb *ve
 	name = kept;
 	if (!*vm) {
 		*vm = vm_load(ctx, name, true, err);
-		/* what a killed vmf has left is put right before anything else, also of a VM that is not defined */
+		/* what a killed vmf has left is put right before anything else, also of a VM that is not
+		 * defined */
 		if (*vm && vm_tidy(*vm, err) < 0)
 			return -1;
 	}
@@ -312,8 +317,8 @@ static int run(struct ctx *ctx, int argc, char **argv, int *exit_code, struct vm
 static void say_error(const struct ctx *ctx, const struct vmf_error *err)
 {
 	if (ctx->json)
-		out_json(json_pack("{s:{s:s, s:s, s:s*}}", "error", "code", error_code_name(err->code), "message",
-			err->message ? err->message : "", "hint", err->hint));
+		out_json(json_pack("{s:{s:s, s:s, s:s*}}", "error", "code", error_code_name(err->code),
+			"message", err->message ? err->message : "", "hint", err->hint));
 	log_error(err);
 }
 

@@ -26,7 +26,8 @@ static int definition_write(struct vm *vm, json_t *args, void *data, struct vmf_
 
 	(void)vm;
 	(void)data;
-	return file_mkdirs(folder, 0755, err) < 0 ? -1 : file_create(path, text, strlen(text), 0644, true, err);
+	return file_mkdirs(folder, 0755, err) < 0 ? -1
+						  : file_create(path, text, strlen(text), 0644, true, err);
 }
 
 static int definition_remove(struct vm *vm, json_t *args, struct vmf_error *err)
@@ -63,7 +64,10 @@ char *vm_edit_text(struct vm *vm, const char *text, const struct strv *settings,
 		}
 		*value++ = '\0';
 		edited = conf_edit_text(&vm_schema, vm->file, now, key,
-			!*value ? NULL : str_equal(value, "\"\"") ? "" : value, err);
+			!*value			   ? NULL
+			: str_equal(value, "\"\"") ? ""
+						   : value,
+			err);
 		free(now);
 		if (!edited)
 			return NULL;
@@ -73,7 +77,8 @@ char *vm_edit_text(struct vm *vm, const char *text, const struct strv *settings,
 }
 
 /* A relative path in a template means a file beside the template. */
-static char *absolute_paths(const struct conf_section *root, const char *file, char *text, struct vmf_error *err)
+static char *absolute_paths(
+	const struct conf_section *root, const char *file, char *text, struct vmf_error *err)
 {
 	for (size_t i = 0; text && i < root->n_values; i++) {
 		const struct conf_value *v = root->values[i];
@@ -128,7 +133,8 @@ static char *new_definition(struct vm *vm, const struct vm_create_options *optio
 	}
 	text = strbuf_take(&head);
 	if (vm->ctx->invoked_class) {
-		char *edited = conf_edit_text(&vm_schema, vm->file, text, "class", vm->ctx->invoked_class, err);
+		char *edited =
+			conf_edit_text(&vm_schema, vm->file, text, "class", vm->ctx->invoked_class, err);
 
 		if (!edited)
 			return NULL;
@@ -141,7 +147,8 @@ static char *new_definition(struct vm *vm, const struct vm_create_options *optio
 }
 
 /* What a new VM names must be there; later, its file may run ahead of vmf.conf. */
-static int check_name(const struct conf_section *root, const char *keyword, const char *name, struct vmf_error *err)
+static int check_name(
+	const struct conf_section *root, const char *keyword, const char *name, struct vmf_error *err)
 {
 	const char *names[64];
 	const char *near;
@@ -154,8 +161,8 @@ static int check_name(const struct conf_section *root, const char *keyword, cons
 		if (str_equal(root->sections[i]->keyword, keyword))
 			names[n++] = root->sections[i]->title;
 	near = str_nearest(name, names, n);
-	hint = near ? str_printf("do you mean \"%s\"?", near) :
-		      str_printf("define it in vmf.conf: %s \"%s\" { ... }", keyword, name);
+	hint = near ? str_printf("do you mean \"%s\"?", near)
+		    : str_printf("define it in vmf.conf: %s \"%s\" { ... }", keyword, name);
 	return vmf_fail(err, VMF_E_CONFIG, 0, hint, "there is no %s \"%s\"", keyword, name);
 }
 
@@ -170,22 +177,25 @@ static int check_names(const struct conf_section *root, struct vmf_error *err)
 	for (size_t i = 0; i < root->n_sections; i++)
 		for (size_t k = 0; k < VMF_COUNT(sections); k++) /* a disk names a storage, a NIC a network */
 			if (str_equal(root->sections[i]->keyword, sections[k]) &&
-				check_name(root, keywords[k], conf_string(root->sections[i], keywords[k]), err) < 0)
+				check_name(root, keywords[k], conf_string(root->sections[i], keywords[k]),
+					err) < 0)
 				return vmf_context(err, "%s \"%s\"", sections[k], root->sections[i]->title);
 	return 0;
 }
 
-int plan_definition(struct vm *vm, struct plan *plan, const struct vm_create_options *options, struct vmf_error *err)
+int plan_definition(
+	struct vm *vm, struct plan *plan, const struct vm_create_options *options, struct vmf_error *err)
 {
 	autofree char *text = NULL;
 
 	if (file_exists(vm->file))
-		return vmf_fail(err, VMF_E_EXISTS, 0, "choose another name, or `destroy` it first", "there is one already (%s)",
-			vm->file);
+		return vmf_fail(err, VMF_E_EXISTS, 0, "choose another name, or `destroy` it first",
+			"there is one already (%s)", vm->file);
 	text = new_definition(vm, options, err);
 	if (!text || vm_become(vm, text, err) < 0 || check_names(vm->root, err) < 0)
 		return -1;
-	plan_add(plan, &step_definition, json_pack("{s:s, s:s}", "path", vm->file, "text", text), "write %s", vm->file);
+	plan_add(plan, &step_definition, json_pack("{s:s, s:s}", "path", vm->file, "text", text), "write %s",
+		vm->file);
 	return 0;
 }
 
@@ -199,7 +209,8 @@ static int add_new(struct vm *vm, struct plan *plan, const struct vm_create_opti
 }
 
 /* The disks of the definition that have a size, then those that were asked for. */
-static int plan_disks(struct vm *vm, struct plan *plan, const struct vm_create_options *options, struct vmf_error *err)
+static int plan_disks(
+	struct vm *vm, struct plan *plan, const struct vm_create_options *options, struct vmf_error *err)
 {
 	autofree char *prefix = vm_volume_prefix(vm);
 	unsigned index = 0;
@@ -222,7 +233,8 @@ static int plan_disks(struct vm *vm, struct plan *plan, const struct vm_create_o
 	}
 	for (size_t i = 0; options && i < options->n_disks; i++) {
 		autofree char *name = str_printf("%s-%zu", prefix, i);
-		struct new_volume new = {.name = name, .size_bytes = options->disk_sizes[i], .index = index++};
+		struct new_volume new = {
+			.name = name, .size_bytes = options->disk_sizes[i], .index = index++};
 
 		if (add_new(vm, plan, options, &new, err) < 0)
 			return -1;
