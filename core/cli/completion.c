@@ -57,8 +57,7 @@ static void put_names(
 	for (const struct cli_verb *v = table; v->name; v++) {
 		if (second_of(v) && !is_first_of_group(table, v))
 			continue;
-		strbuf_printf(
-			out, "%s%.*s", any ? separator : "", (int)strcspn(v->name, " "), v->name);
+		strbuf_printf(out, "%s%.*s", any ? separator : "", (int)strcspn(v->name, " "), v->name);
 		any = true;
 		for (const char *a = v->aliases; with_aliases && a && *a;) {
 			size_t n = strcspn(a, " ");

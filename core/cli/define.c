@@ -289,7 +289,8 @@ static int confirm(struct vm *vm, struct vmf_error *err)
 		strbuf_printf(&volumes, "%s%s", i ? ", " : " and its volumes ", vm->disks[i].volume);
 	question = str_printf("This removes %s%s. Type the VM's name to go on: ", vm->name,
 		volumes.data ? volumes.data : "");
-	return cli_confirm(question, vm->name, err) < 0 ? vmf_context(err, "vm \"%s\": destroy", vm->name) : 0;
+	return cli_confirm(question, vm->name, err) < 0 ? vmf_context(err, "vm \"%s\": destroy", vm->name)
+							: 0;
 }
 
 int verb_destroy(struct cli_call *call, struct vmf_error *err)

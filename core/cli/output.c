@@ -154,7 +154,8 @@ int cli_confirm(const char *question, const char *word, struct vmf_error *err)
 	char answer[128] = "";
 
 	if (!isatty(STDIN_FILENO))
-		return vmf_fail(err, VMF_E_USAGE, 0, "add --yes", "it asks first, and there is no terminal to ask on");
+		return vmf_fail(err, VMF_E_USAGE, 0, "add --yes",
+			"it asks first, and there is no terminal to ask on");
 	fputs(question, stderr);
 	fflush(stderr);
 	if (!fgets(answer, sizeof(answer), stdin))

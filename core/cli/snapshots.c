@@ -100,7 +100,8 @@ int verb_rollback(struct cli_call *call, struct vmf_error *err)
 }
 
 /* Its next disk is a clone of a volume: STORE:NAME, or NAME in the VM's default storage. */
-static int clone_volume(struct cli_call *call, const char *volume, enum vm_clone_how how, struct vmf_error *err)
+static int clone_volume(
+	struct cli_call *call, const char *volume, enum vm_clone_how how, struct vmf_error *err)
 {
 	struct vm *vm = call->vm;
 	const char *colon = strchr(volume, ':'), *at = strrchr(volume, '@');
@@ -119,9 +120,10 @@ static int clone_volume(struct cli_call *call, const char *volume, enum vm_clone
 	if (vm_disk_add(vm, &new, &added, err) < 0)
 		return -1;
 	out_result(call,
-		json_pack("{s:s*, s:s*, s:s*, s:o, s:o, s:I, s:b}", "disk", added.title, "volume", added.volume, "storage",
-			added.storage, "origin", out_string(name), "snapshot", out_string(new.snapshot), "size_bytes",
-			(json_int_t)added.size_bytes, "plugged", added.is_plugged),
+		json_pack("{s:s*, s:s*, s:s*, s:o, s:o, s:I, s:b}", "disk", added.title, "volume",
+			added.volume, "storage", added.storage, "origin", out_string(name), "snapshot",
+			out_string(new.snapshot), "size_bytes", (json_int_t)added.size_bytes, "plugged",
+			added.is_plugged),
 		"%s: disk %s: volume %s, cloned from %s", vm->name, added.title, added.volume, volume);
 	vm_disk_added_free(&added);
 	return 0;
@@ -137,7 +139,8 @@ int verb_clone(struct cli_call *call, struct vmf_error *err)
 	if (!from == !volume)
 		return vmf_fail(err, VMF_E_USAGE, 0,
 			"as in: vmf web1 clone --from web0, or --from web0@SNAPSHOT, or --volume gold",
-			from ? "clone: --from or --volume, not both" : "clone wants --from VM or --volume NAME");
+			from ? "clone: --from or --volume, not both"
+			     : "clone wants --from VM or --volume NAME");
 	if (copy && cow)
 		return vmf_fail(err, VMF_E_USAGE, 0, NULL, "clone: --copy or --cow, not both");
 	if (cli_begins(cli_commands, call->vm->name))

@@ -110,7 +110,8 @@ static void remove_stmt(struct edit *e, const struct stmt *stmt)
 	splice(e, from, stmt->end, "");
 }
 
-/* With the empty line that stands before it where another one, or nothing, stands behind it: as add_to_root() puts it. */
+/* With the empty line that stands before it where another one, or nothing, stands behind it: as add_to_root()
+ * puts it. */
 static void remove_section(struct edit *e, const struct stmt *section)
 {
 	size_t at = line_start(e, section->at);

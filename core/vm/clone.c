@@ -147,8 +147,8 @@ static int choose(struct vm *vm, const struct vm_disk *d, const struct vm_clone_
 	return try_clone(vm, d, o, volume, true, err);
 }
 
-int plan_volume_clone(struct vm *vm, struct plan *plan, const struct vm_disk *d, const struct vm_clone_options *o,
-	const char *volume, struct vmf_error *err)
+int plan_volume_clone(struct vm *vm, struct plan *plan, const struct vm_disk *d,
+	const struct vm_clone_options *o, const char *volume, struct vmf_error *err)
 {
 	json_t *args;
 	bool copy;

@@ -389,9 +389,8 @@ static int add_shared(struct vm *vm, struct start *s, struct vmf_error *err)
 			conf_number(section, "readonly") ? ",readonly=on" : "");
 		strbuf_put_keyval(&fsdev, path);
 		qemu_args_add(&s->args, "-fsdev", fsdev.data);
-		command_device(s,
-			json_pack("{s:s, s:s, s:s, s:s}", "driver", "virtio-9p-pci", "id", id, "fsdev", id, "mount_tag",
-				section->title));
+		command_device(s, json_pack("{s:s, s:s, s:s, s:s}", "driver", "virtio-9p-pci", "id", id,
+					  "fsdev", id, "mount_tag", section->title));
 	}
 	return 0;
 }

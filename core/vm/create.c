@@ -200,8 +200,8 @@ int plan_definition(
 }
 
 /* The first disk is the image's copy, in its size unless another one is given. */
-static int add_new(struct vm *vm, struct plan *plan, const struct vm_create_options *options, struct new_volume *new,
-	struct vmf_error *err)
+static int add_new(struct vm *vm, struct plan *plan, const struct vm_create_options *options,
+	struct new_volume *new, struct vmf_error *err)
 {
 	if (new->index == 0 && options)
 		new->image = options->image;
@@ -297,7 +297,9 @@ int vm_newimg(struct vm *vm, uint64_t size_bytes, char **volume, struct vmf_erro
 		rc = plan_definition(vm, plan, NULL, err);
 	if (rc == 0) {
 		*volume = vm_next_volume(vm, conf_string(vm->root, "storage"), err);
-		rc = *volume ? plan_volume(vm, plan, &(struct new_volume){.name = *volume, .size_bytes = size_bytes}, err) : -1;
+		rc = *volume ? plan_volume(vm, plan,
+				       &(struct new_volume){.name = *volume, .size_bytes = size_bytes}, err)
+			     : -1;
 	}
 	if (rc == 0 && vm->ctx->dry_run)
 		plan_describe(plan);

@@ -104,7 +104,8 @@ static int make_plan(struct vm *vm, struct plan *plan, struct vmf_error *err)
 	static const struct {
 		const char *folder, *suffix;
 	} files[] = {{"saved", ""}, {"saved", ".part"}, {"places", ".json"}, {"nvram", ".fd"},
-		{"log", ".log"}, {"log", ".serial0"}, {"log", ".serial1"}, {"log", ".serial2"}, {"log", ".serial3"}};
+		{"log", ".log"}, {"log", ".serial0"}, {"log", ".serial1"}, {"log", ".serial2"},
+		{"log", ".serial3"}};
 	autofree char *unfinished =
 		str_printf("%s/vms/.%s.conf.new", vm->ctx->paths.etc, vm->name); /* see file_write() */
 

@@ -11,8 +11,8 @@
  *   commit, then-end         all is done but for the end of QEMU, which is torn down
  *   commit, then NAME ARGS   all is done but for these steps, which are run
  *   commit, ending           a start's journal whose tear-down was begun: done once QEMU is gone
- * "also NAME" names a second VM that the operation concerns: its journal is a link to this one, so that a command on
- * either finds it. Undo and run are idempotent, so a recovery that dies is simply done once more.
+ * "also NAME" names a second VM that the operation concerns: its journal is a link to this one, so that a
+ * command on either finds it. Undo and run are idempotent, so a recovery that dies is simply done once more.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -268,7 +268,8 @@ int planned_finish(struct vm *vm, const struct planned_list *thens, const struct
 		log_debug("step %s", p->step->name);
 		if (fault_point(p->step->name, err) == 0 && p->step->run(vm, p->args, NULL, err) == 0)
 			continue;
-		if (p->step->undo && (planned_undo(vm, thens, i + 1) < 0 || planned_undo(vm, steps, steps->count) < 0))
+		if (p->step->undo &&
+			(planned_undo(vm, thens, i + 1) < 0 || planned_undo(vm, steps, steps->count) < 0))
 			log_warn("vm \"%s\": not all of it could be undone", vm->name);
 		return -1;
 	}

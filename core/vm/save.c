@@ -80,12 +80,13 @@ static int wait_migration(struct vm *vm, struct vmf_error *err)
 	}
 }
 
-static int get_number(struct vm *vm, const char *id, const char *property, json_t **number, struct vmf_error *err)
+static int get_number(
+	struct vm *vm, const char *id, const char *property, json_t **number, struct vmf_error *err)
 {
 	autofree char *path = str_printf("/machine/peripheral/%s", id);
 
-	return qmp_command(vm->qmp, "qom-get", json_pack("{s:s, s:s}", "path", path, "property", property), number,
-		time_now_ms() + QMP_MS, err);
+	return qmp_command(vm->qmp, "qom-get", json_pack("{s:s, s:s}", "path", path, "property", property),
+		number, time_now_ms() + QMP_MS, err);
 }
 
 /* On the controller: one after the other, whichever came first. */
@@ -101,13 +102,15 @@ static int scsi_places(struct vm *vm, json_t *places, struct vmf_error *err)
 		const char *id = json_string_value(json_object_get(entry, "name"));
 		json_t *target = NULL, *lun = NULL;
 
-		if (rc < 0 || !id || !str_equal(json_string_value(json_object_get(entry, "type")), "child<scsi-hd>"))
+		if (rc < 0 || !id ||
+			!str_equal(json_string_value(json_object_get(entry, "type")), "child<scsi-hd>"))
 			continue;
 		rc = get_number(vm, id, "scsi-id", &target, err);
 		if (rc == 0)
 			rc = get_number(vm, id, "lun", &lun, err);
 		if (rc == 0)
-			json_object_set_new(places, id, json_pack("{s:O, s:O}", "scsi-id", target, "lun", lun));
+			json_object_set_new(
+				places, id, json_pack("{s:O, s:O}", "scsi-id", target, "lun", lun));
 		json_decref(target);
 		json_decref(lun);
 	}
@@ -116,8 +119,8 @@ static int scsi_places(struct vm *vm, json_t *places, struct vmf_error *err)
 }
 
 /*
- * Disks that came while the guest ran have a place on the PCI bus that the command line alone would not give them, and
- * those that went leave gaps. The memory fits only a machine that looks the same.
+ * Disks that came while the guest ran have a place on the PCI bus that the command line alone would not give
+ * them, and those that went leave gaps. The memory fits only a machine that looks the same.
  */
 static int write_places(struct vm *vm, struct vmf_error *err)
 {
@@ -133,7 +136,8 @@ static int write_places(struct vm *vm, struct vmf_error *err)
 		const char *id = json_string_value(json_object_get(device, "qdev_id"));
 		char place[16];
 
-		snprintf(place, sizeof(place), "%x.%x", (unsigned)json_integer_value(json_object_get(device, "slot")) & 31,
+		snprintf(place, sizeof(place), "%x.%x",
+			(unsigned)json_integer_value(json_object_get(device, "slot")) & 31,
 			(unsigned)json_integer_value(json_object_get(device, "function")) & 7);
 		if (id && *id)
 			json_object_set_new(places, id, json_pack("{s:s}", "addr", place));
@@ -142,7 +146,9 @@ static int write_places(struct vm *vm, struct vmf_error *err)
 		rc = scsi_places(vm, places, err);
 	text = json_dumps(places, JSON_COMPACT);
 	if (rc == 0)
-		rc = file_mkdirs(folder, 0700, err) < 0 ? -1 : file_write(path, text, strlen(text), 0600, true, err);
+		rc = file_mkdirs(folder, 0700, err) < 0
+			     ? -1
+			     : file_write(path, text, strlen(text), 0600, true, err);
 	json_decref(buses);
 	json_decref(places);
 	return rc;

@@ -13,8 +13,8 @@
 
 #include "qcow2.h"
 
-#define PART ((size_t)16 << 20)	   /* between two words about the progress */
-#define HOLE ((size_t)64 << 10)	   /* zeroes of that length are left out */
+#define PART ((size_t)16 << 20) /* between two words about the progress */
+#define HOLE ((size_t)64 << 10) /* zeroes of that length are left out */
 
 int fq_progress_add(
 	struct fq_store *s, struct fq_progress *p, uint64_t bytes, const char *path, struct vmf_error *err)

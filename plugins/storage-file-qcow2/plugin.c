@@ -63,7 +63,8 @@ static const struct vmf_need needs[] = {
 		.optional = 1,
 		.what = "qemu-img",
 		.package = "qemu-utils",
-		.why = "snapshots of stopped VMs, growing and compressing qcow2 volumes, copies of compressed images"},
+		.why = "snapshots of stopped VMs, growing and compressing qcow2 volumes, copies of "
+		       "compressed images"},
 };
 
 bool fq_opt_is(const struct vmf_call *c, const char *option, const char *value)
