@@ -18,7 +18,7 @@ says comes out here while it runs, on the same two streams; it has no input. Exa
   --cpus N          processors (1)
   --disks N         empty disks: /dev/vda, /dev/vdb... (4)
   --disk-size SIZE  of each; they are sparse (1G)
-  --timeout SECONDS for all of it, booting included (600)
+  --timeout SECONDS for all of it, booting included (800)
   --console         show what the guest's kernel says, too, on standard error
 
 In the guest, below /vmf, where the command starts:
@@ -43,7 +43,7 @@ die()
 
 # ---- the command line -------------------------------------------------------------------------------
 
-lvm='' memory=1G cpus=1 disks=4 disk_size=1G seconds=600 console=no
+lvm='' memory=1G cpus=1 disks=4 disk_size=1G seconds=800 console=no
 files=()
 while [ $# -gt 0 ] && [ "$1" != -- ]; do
 	case $1 in
