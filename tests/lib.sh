@@ -140,7 +140,7 @@ need_guest()
 		append = "$guest_append"
 	END
 }
-guest_append="console=tty0 console=ttyS0 quiet mitigations=off"
+guest_append="console=tty0 console=ttyS0 quiet mitigations=off no_timer_check"
 
 # guest_ready VM [SECONDS]: waits for its prompt; the empty line brings one forth that was printed before
 guest_ready()

@@ -138,8 +138,8 @@ static int fill_file(int fd, const char *path, const char *data, size_t length, 
 
 	if (fchmod(fd, is_there ? st.st_mode & 07777 : mode) < 0)
 		return -1;
-	if (is_there && (st.st_uid != geteuid() || st.st_gid != getegid()) && fchown(fd, st.st_uid, st.st_gid) < 0 &&
-		geteuid() == 0)
+	if (is_there && (st.st_uid != geteuid() || st.st_gid != getegid()) &&
+		fchown(fd, st.st_uid, st.st_gid) < 0 && geteuid() == 0)
 		return -1;
 	return fd_write_all(fd, data, length) < 0 || (durable && fsync(fd) < 0) ? -1 : 0;
 }
@@ -152,8 +152,8 @@ static char *hidden_name(const char *path)
 	return path_join(folder, name);
 }
 
-static int put_file(const char *path, const char *data, size_t length, mode_t mode, bool durable, bool replace,
-	struct vmf_error *err)
+static int put_file(const char *path, const char *data, size_t length, mode_t mode, bool durable,
+	bool replace, struct vmf_error *err)
 {
 	autofree char *named = hidden_name(path);
 	bool is_named;
@@ -179,14 +179,16 @@ static int put_file(const char *path, const char *data, size_t length, mode_t mo
 	return rc;
 }
 
-int file_write(const char *path, const char *data, size_t length, mode_t mode, bool durable, struct vmf_error *err)
+int file_write(
+	const char *path, const char *data, size_t length, mode_t mode, bool durable, struct vmf_error *err)
 {
 	char resolved[PATH_MAX];
 
 	return put_file(realpath(path, resolved) ? resolved : path, data, length, mode, durable, true, err);
 }
 
-int file_create(const char *path, const char *data, size_t length, mode_t mode, bool durable, struct vmf_error *err)
+int file_create(
+	const char *path, const char *data, size_t length, mode_t mode, bool durable, struct vmf_error *err)
 {
 	return put_file(path, data, length, mode, durable, false, err);
 }
@@ -194,7 +196,8 @@ int file_create(const char *path, const char *data, size_t length, mode_t mode, 
 int file_write_at(int dir_fd, const char *name, const char *data, size_t length, mode_t mode)
 {
 	autofree char *temporary = str_printf(".%s.tmp", name);
-	autoclose int fd = openat(dir_fd, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, mode);
+	autoclose int fd =
+		openat(dir_fd, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, mode);
 
 	if (fd < 0)
 		return -1;

@@ -3,12 +3,20 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/proc.h"
 
 static int level;
 volatile int log_interrupted;
+
+static struct {
+	const char *what;
+	int64_t began_ms, shown_ms;
+	uint64_t began_at;
+	bool is_drawn; /* on a terminal: the cursor is at its end */
+} progress;
 
 void log_set_level(int new_level)
 {
@@ -24,6 +32,7 @@ static void say(const char *prefix, const char *fmt, va_list ap) VMF_PRINTF(2, 0
 
 static void say(const char *prefix, const char *fmt, va_list ap)
 {
+	log_progress_end();
 	flockfile(stderr);
 	fprintf(stderr, "vmf: %s", prefix);
 	vfprintf(stderr, fmt, ap);
@@ -66,43 +75,61 @@ void log_debug(const char *fmt, ...)
 
 void log_error(const struct vmf_error *err)
 {
+	log_progress_end();
 	fprintf(stderr, "vmf: %s\n", err->message ? err->message : "failed");
 	if (err->hint)
 		fprintf(stderr, "vmf: hint: %s\n", err->hint);
 }
 
+/* ---- progress ----------------------------------------------------------------------------- */
+
+void log_progress_end(void)
+{
+	if (progress.is_drawn)
+		fputs("\r\033[K", stderr);
+	memset(&progress, 0, sizeof(progress));
+}
+
+static void draw(const char *what, uint64_t done, uint64_t total, double seconds)
+{
+	double rate = (double)(done - progress.began_at) / seconds / 1048576.0;
+
+	if (progress.is_drawn)
+		fputs("\r\033[K", stderr);
+	if (total)
+		fprintf(stderr, "vmf: %s: %3.0f %%, %.0f MiB/s, %.0f s left", what,
+			100.0 * (double)done / (double)total, rate,
+			rate > 0 ? (double)(total - done) / 1048576.0 / rate : 0.0);
+	else if (done)
+		fprintf(stderr, "vmf: %s: %.0f MiB, %.0f MiB/s", what, (double)done / 1048576.0, rate);
+	else
+		fprintf(stderr, "vmf: %s: %.0f s", what, seconds);
+	progress.is_drawn = isatty(STDERR_FILENO) != 0;
+	if (!progress.is_drawn)
+		fputc('\n', stderr);
+}
+
 int log_progress(const char *what, uint64_t done, uint64_t total)
 {
-	static int64_t began_ms, shown_ms;
-	static uint64_t began_at;
-	static const char *of;
-	int64_t now = time_now_ms();
-	bool terminal = isatty(STDERR_FILENO) != 0;
-	double seconds, rate;
+	int64_t now = time_now_ms(), began, shown;
 
-	if (of != what || done < began_at) {
-		of = what;
-		began_ms = now;
-		shown_ms = 0;
-		began_at = done;
+	if (progress.what != what || done < progress.began_at) {
+		log_progress_end();
+		progress.what = what;
+		progress.began_ms = progress.shown_ms = now;
+		progress.began_at = done;
 	}
 	if (log_interrupted)
 		return -1;
-	if (level < 0 || now - began_ms < 2000)
+	began = now - progress.began_ms;
+	shown = now - progress.shown_ms;
+	if (level < 0 || began < 2000)
 		return 0;
-	if (done != total && now - shown_ms < (terminal ? 200 : 10000))
+	/* the first line after two seconds, then not more than can be read */
+	if (!(total && done == total) && progress.shown_ms != progress.began_ms &&
+		shown < (progress.is_drawn ? 200 : 10000))
 		return 0;
-	shown_ms = now;
-	seconds = (double)(now - began_ms) / 1000.0;
-	rate = (double)(done - began_at) / seconds / 1048576.0;
-	if (terminal)
-		fputs("\r\033[K", stderr);
-	if (total)
-		fprintf(stderr, "vmf: %s: %3.0f %%, %.0f MiB/s, %.0f s left", what, 100.0 * (double)done / (double)total,
-			rate, rate > 0 ? (double)(total - done) / 1048576.0 / rate : 0.0);
-	else
-		fprintf(stderr, "vmf: %s: %.0f MiB, %.0f MiB/s", what, (double)done / 1048576.0, rate);
-	if (!terminal || done == total)
-		fputc('\n', stderr);
+	progress.shown_ms = now;
+	draw(what, done, total, (double)began / 1000.0);
 	return 0;
 }

@@ -21,10 +21,12 @@ void log_error(const struct vmf_error *err);
 
 /*
  * Shows how far long work is: on a terminal a line that is drawn over (rate and time left), else one
- * plain line each ten seconds; nothing before two seconds have passed. done == total ends the line.
- * Returns -1 once the person has pressed ^C (see signals in cli/main.c), else 0.
+ * plain line each ten seconds; nothing before two seconds have passed. TOTAL 0: not known; DONE 0, too: only the time
+ * is shown. Returns -1 once the person has pressed ^C (see signals in cli/main.c), else 0.
  */
 int log_progress(const char *what, uint64_t done, uint64_t total);
+/* The work is done: takes the line away. Whoever prints to standard output calls it first. */
+void log_progress_end(void);
 
 /* Set by the signal handler: long work ends at the next chance and is undone. */
 extern volatile int log_interrupted;

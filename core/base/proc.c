@@ -136,8 +136,8 @@ static void capture_read(struct capture *c)
 
 enum ending { ENDED, TOO_LATE, INTERRUPTED };
 
-/* Collects both outputs until they close, the deadline passes or the person presses ^C. What is begun after ^C is part
- * of an undo, and goes on. */
+/* Collects both outputs until they close, the deadline passes or the person presses ^C. What is begun after
+ * ^C is part of an undo, and goes on. */
 static enum ending collect(struct capture *captures, int64_t deadline_ms)
 {
 	int interrupted_before = log_interrupted;
@@ -229,7 +229,8 @@ int proc_run(struct vmf_run *run, int64_t deadline_ms, struct vmf_error *err)
 	run->status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 	if (ending != ENDED)
 		return vmf_fail(err, ending == INTERRUPTED ? VMF_E_FAILED : VMF_E_TIMEOUT, 0, NULL, "%s %s",
-			run->argv[0], ending == INTERRUPTED ? "was interrupted" : "took too long and was ended");
+			run->argv[0],
+			ending == INTERRUPTED ? "was interrupted" : "took too long and was ended");
 	return 0;
 }
 

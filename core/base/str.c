@@ -124,11 +124,15 @@ size_t str_utf8_length(const char *text)
 
 size_t str_utf8_span(const char *text)
 {
-	size_t span = 0, n;
+	const unsigned char *p = (const unsigned char *)text;
+	size_t n;
 
-	while (text[span] && (n = str_utf8_length(text + span)))
-		span += n;
-	return span;
+	for (; *p; p += n) {
+		n = *p < 0x80 ? 1 : str_utf8_length((const char *)p);
+		if (!n)
+			break;
+	}
+	return (size_t)((const char *)p - text);
 }
 
 /* Levenshtein's distance, given up beyond 63 characters. */

@@ -14,7 +14,6 @@
 #include "base/log.h"
 #include "base/proc.h"
 #include "config/value.h"
-#include "plugin/plugin.h"
 
 static bool is_word(const char *words, const char *word)
 {
@@ -95,7 +94,8 @@ static void set_signals(void)
 static const struct cli_option *option_of(const struct cli_verb *verb, const char *word, size_t length)
 {
 	for (size_t i = 0; i < verb->n_options; i++)
-		if (strlen(verb->options[i].name) == length && strncmp(verb->options[i].name, word, length) == 0)
+		if (strlen(verb->options[i].name) == length &&
+			strncmp(verb->options[i].name, word, length) == 0)
 			return &verb->options[i];
 	return NULL;
 }
@@ -110,7 +110,8 @@ static int unknown_option(const struct cli_verb *verb, const char *word, struct 
 	for (; n < verb->n_options && n < 32; n++)
 		names[n] = verb->options[n].name;
 	near = str_nearest(word, names, n);
-	hint = near ? str_printf("do you mean %s?", near) : str_printf("`vmf help %s` shows what it takes", verb->name);
+	hint = near ? str_printf("do you mean %s?", near)
+		    : str_printf("`vmf help %s` shows what it takes", verb->name);
 	return vmf_fail(err, VMF_E_USAGE, 0, hint, "%s: no option %s", verb->name, word);
 }
 
@@ -147,7 +148,7 @@ static bool takes_word(const struct cli_call *call, const char *word)
 		return call->args.count == 0;
 	case ARGS_OPTIONAL:
 		return call->args.count == 0 && !cli_find(cli_verbs, word) &&
-			!((call->verb->flags & VERB_SIZE) && is_number(word));
+		       !((call->verb->flags & VERB_SIZE) && is_number(word));
 	case ARGS_SETTINGS:
 		return strchr(word, '=') != NULL;
 	case ARGS_QEMU:
@@ -179,7 +180,8 @@ static int take_words(struct cli_call *call, char **argv, int argc, int i, struc
 		i += n;
 	}
 	if ((call->verb->args == ARGS_ONE || call->verb->args == ARGS_SETTINGS) && call->args.count == 0)
-		return vmf_fail(err, VMF_E_USAGE, 0, NULL, "%s wants %s behind it", call->verb->name, call->verb->usage);
+		return vmf_fail(err, VMF_E_USAGE, 0, NULL, "%s wants %s behind it", call->verb->name,
+			call->verb->usage);
 	return i;
 }
 
@@ -191,7 +193,8 @@ static void call_free(struct cli_call *call)
 
 static int wait_seconds(const char *word)
 {
-	for (int64_t end = time_now_ms() + 1000 * strtoll(word, NULL, 10); !log_interrupted && time_now_ms() < end;)
+	for (int64_t end = time_now_ms() + 1000 * strtoll(word, NULL, 10);
+		!log_interrupted && time_now_ms() < end;)
 		time_sleep_ms(end - time_now_ms() < 100 ? end - time_now_ms() : 100);
 	return 0;
 }
@@ -237,14 +240,17 @@ static int check_chain(int argc, char **argv, int i, struct vmf_error *err)
 	return 0;
 }
 
-/* A VM whose definition has mistakes, if VERB is there to mend them or has to do with what runs; else NULL. */
-static struct vm *load_broken(struct ctx *ctx, const char *name, const struct cli_verb *verb, struct vmf_error *err)
+/* A VM whose definition has mistakes, if VERB is there to mend them or has to do with what runs; else NULL.
+ */
+static struct vm *load_broken(
+	struct ctx *ctx, const char *name, const struct cli_verb *verb, struct vmf_error *err)
 {
 	struct vm_state state;
 	struct vm *vm;
 
 	vm_state_read(ctx, name, &state);
-	if (err->code != VMF_E_CONFIG || !((verb->flags & VERB_BROKEN) || (verb->flags & VERB_LIVE && state.phase != VM_OFF)))
+	if (err->code != VMF_E_CONFIG ||
+		!((verb->flags & VERB_BROKEN) || (verb->flags & VERB_LIVE && state.phase != VM_OFF)))
 		return NULL;
 	vm = vm_load_broken(ctx, name, NULL);
 	if (vm && !(verb->flags & VERB_BROKEN))
@@ -255,8 +261,8 @@ static struct vm *load_broken(struct ctx *ctx, const char *name, const struct cl
 }
 
 /* The VM as VERB wants it: defined, unless the verb can do without; *vm is kept from verb to verb. */
-static int load_for(struct ctx *ctx, const char *name, const struct cli_verb *verb, struct vm **vm,
-	struct vmf_error *err)
+static int load_for(
+	struct ctx *ctx, const char *name, const struct cli_verb *verb, struct vm **vm, struct vmf_error *err)
 {
 	struct vm_state state;
 	autofree char *kept = str_dup(name); /* it may be the VM's own */
@@ -264,7 +270,8 @@ static int load_for(struct ctx *ctx, const char *name, const struct cli_verb *ve
 	name = kept;
 	if (!*vm) {
 		*vm = vm_load(ctx, name, true, err);
-		/* what a killed vmf has left is put right before anything else, also of a VM that is not defined */
+		/* what a killed vmf has left is put right before anything else, also of a VM that is not
+		 * defined */
 		if (*vm && vm_tidy(*vm, err) < 0)
 			return -1;
 	}
@@ -431,7 +438,6 @@ static int run(struct ctx *ctx, int argc, char **argv, int *exit_code, struct vm
 {
 	const char *home = NULL;
 	const struct cli_verb *command;
-	autostrv struct strv folders = STRV_INIT;
 	int i;
 
 	command = asks_for_help(argc, argv);
@@ -451,8 +457,6 @@ static int run(struct ctx *ctx, int argc, char **argv, int *exit_code, struct vm
 	if (paths_resolve(home, &ctx->paths, err) < 0)
 		return -1;
 	ctx->invoked_class = class_of(argv[0]);
-	plugin_search_path(&folders);
-	plugin_setup(&folders);
 	command = cli_find(cli_commands, argv[i]);
 	if (command)
 		return run_command(ctx, command, argc - i, argv + i, exit_code, err);
@@ -462,8 +466,8 @@ static int run(struct ctx *ctx, int argc, char **argv, int *exit_code, struct vm
 static void say_error(const struct ctx *ctx, const struct vmf_error *err)
 {
 	if (ctx->json)
-		out_json(json_pack("{s:{s:s, s:s, s:s*}}", "error", "code", error_code_name(err->code), "message",
-			err->message ? err->message : "", "hint", err->hint));
+		out_json(json_pack("{s:{s:s, s:s, s:s*}}", "error", "code", error_code_name(err->code),
+			"message", err->message ? err->message : "", "hint", err->hint));
 	log_error(err);
 }
 
@@ -486,7 +490,7 @@ int cli_main(int argc, char **argv)
 			log_warn("cannot write to standard output: %s", strerror(errno));
 		exit_code = exit_code ? exit_code : VMF_E_FAILED;
 	}
-	plugin_teardown();
+	/* plugins stay loaded: to unload them takes longer than all else here, and the kernel does it, too */
 	ctx_free(&ctx);
 	return exit_code;
 }

@@ -72,7 +72,7 @@ const char *cli_option(const struct cli_call *call, const char *name, size_t nth
 int cli_usage(struct vmf_error *err, const char *what);
 int cli_main(int argc, char **argv);
 
-/* ---- output (output.c) -------------------------------------------------------------------- */
+/* ---- output (output.c, table.c) ----------------------------------------------------------- */
 
 /* Prints JSON on a line of its own; consumes it. */
 void out_json(json_t *json);
@@ -99,6 +99,8 @@ void out_table_row(struct out_table *table, const char *const *cells);
 /* On a terminal a table, else plain lines with tabs and without headings. */
 void out_table_print(const struct out_table *table);
 void out_table_free(struct out_table *table);
+/* The version of the library that draws tables; NULL: it is not here, and tables are plain. */
+const char *out_table_library(void);
 
 /* ---- a terminal's two-way stream (stream.c) ------------------------------------------------ */
 

@@ -2,7 +2,6 @@
 /* Help and version. All texts come from the tables: verbs.c, and vm/schema.c for the configuration. */
 #include "cli/cli.h"
 
-#include <libsmartcols/libsmartcols.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -252,10 +251,9 @@ int command_help(struct cli_call *call, struct vmf_error *err)
 
 int command_version(struct cli_call *call, struct vmf_error *err)
 {
-	const char *smartcols = NULL;
+	const char *smartcols = out_table_library();
 
 	(void)err;
-	scols_get_library_version(&smartcols);
 	if (call->ctx->json) {
 		autofree char *abi = str_printf("%d.%d", VMF_ABI_MAJOR, VMF_ABI_MINOR);
 

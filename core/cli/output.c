@@ -6,13 +6,10 @@
  */
 #include "cli/cli.h"
 
-#include <libsmartcols/libsmartcols.h>
-#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/log.h"
 
@@ -65,6 +62,7 @@ char *out_time(int64_t seconds)
 
 void out_json(json_t *json)
 {
+	log_progress_end();
 	json_dumpf(json, stdout, JSON_COMPACT | JSON_ENCODE_ANY);
 	putchar('\n');
 	json_decref(json);
@@ -99,6 +97,7 @@ void out_result(const struct cli_call *call, json_t *facts, const char *fmt, ...
 {
 	va_list ap;
 
+	log_progress_end();
 	if (call->ctx->json && !call->ctx->dry_run) {
 		json_t *all = json_pack("{s:s}", "vm", call->vm->name);
 
@@ -147,84 +146,4 @@ void out_plan(const struct cli_call *call, const struct qemu_args *command)
 		}
 	}
 	strv_free(steps);
-}
-
-/* ---- tables ------------------------------------------------------------------------------- */
-
-struct out_table {
-	const char *const *columns;
-	size_t n_columns;
-	struct strv cells; /* row by row */
-};
-
-struct out_table *out_table_new(const char *const *columns, size_t n_columns)
-{
-	struct out_table *table = mem_alloc(sizeof(*table));
-
-	table->columns = columns;
-	table->n_columns = n_columns;
-	return table;
-}
-
-void out_table_row(struct out_table *table, const char *const *cells)
-{
-	for (size_t i = 0; i < table->n_columns; i++) {
-		char *cell = out_clean(cells[i] && *cells[i] ? cells[i] : "-");
-
-		for (char *c = cell; *c; c++) /* a row is a line, a tab is a border */
-			if (*c == '\n' || *c == '\t')
-				*c = ' ';
-		strv_take(&table->cells, cell);
-	}
-}
-
-static void print_plain(const struct out_table *table)
-{
-	for (size_t i = 0; i < table->cells.count; i++) {
-		fputs(table->cells.items[i], stdout);
-		putchar((i + 1) % table->n_columns ? '\t' : '\n');
-	}
-}
-
-static void print_pretty(const struct out_table *table)
-{
-	struct libscols_table *pretty;
-	struct libscols_line *line = NULL;
-
-	setlocale(LC_CTYPE, "");
-	pretty = scols_new_table();
-	if (!pretty) {
-		print_plain(table);
-		return;
-	}
-	for (size_t i = 0; i < table->n_columns; i++) {
-		bool is_number = table->columns[i][0] == '>';
-
-		scols_table_new_column(
-			pretty, table->columns[i] + is_number, 0, is_number ? SCOLS_FL_RIGHT : 0);
-	}
-	for (size_t i = 0; i < table->cells.count; i++) {
-		if (i % table->n_columns == 0)
-			line = scols_table_new_line(pretty, NULL);
-		if (line)
-			scols_line_set_data(line, i % table->n_columns, table->cells.items[i]);
-	}
-	scols_print_table(pretty);
-	scols_unref_table(pretty);
-}
-
-void out_table_print(const struct out_table *table)
-{
-	if (table->cells.count == 0)
-		; /* headings of nothing are noise */
-	else if (isatty(STDOUT_FILENO))
-		print_pretty(table);
-	else
-		print_plain(table);
-}
-
-void out_table_free(struct out_table *table)
-{
-	strv_free(&table->cells);
-	free(table);
 }

@@ -25,6 +25,7 @@ struct level {
 	struct used *used;
 	int depth, line; /* line: of the opening brace */
 	int *lines;	 /* BY_SCHEMA: where each option was set; 0: not yet */
+	unsigned *items; /* and how many items it has */
 	struct stmt *first, **tail;
 };
 
@@ -225,6 +226,10 @@ static void assignment(struct scan *s, struct level *level, const struct token *
 	if (option && !level->lines[index])
 		level->lines[index] = key->line;
 	s->n_values += n > 0 ? (size_t)n : 1;
+	if (option && n > 0) { /* what is appended to is copied, and counts again */
+		s->n_values += level->items[index];
+		level->items[index] += (unsigned)n;
+	}
 	if (s->n_values > VALUES_MAX)
 		too_much(s, "values", VALUES_MAX);
 	if (!ok || level->mode == UNKNOWN) {
@@ -264,7 +269,8 @@ static void init_level(
 	level->used = used;
 	if (!used->schema)
 		init_used(s, used, schema);
-	level->lines = arena_alloc(s->arena, (schema->n_options + 1) * sizeof(int));
+	level->lines = arena_alloc(s->arena, (schema->n_options + 1) * (sizeof(int) + sizeof(unsigned)));
+	level->items = (unsigned *)(level->lines + schema->n_options + 1);
 }
 
 /* A title that is fit to be compared and shown, without quotes; NULL if it is not. */

@@ -31,7 +31,8 @@ struct plugin {
  * that it was configured for.
  */
 void plugin_search_path(struct strv *folders);
-/* Folders in the order in which they are searched; the linked-in plugins come last. Call once. */
+/* Folders in the order in which they are searched; the linked-in plugins come last. Call once, or not at all: then
+ * they are those of plugin_search_path(). */
 void plugin_setup(const struct strv *folders);
 /*
  * The plugin, loaded on first use. VMF_E_MISSING: there is none of that name (the hint names the nearest,

@@ -34,6 +34,7 @@ struct entry {
 };
 
 static struct strv folders;
+static bool has_folders;
 static struct entry *entries;
 static struct plugin const **listed;
 static size_t n_listed;
@@ -109,6 +110,16 @@ void plugin_search_path(struct strv *list)
 void plugin_setup(const struct strv *search_path)
 {
 	strv_add_all(&folders, search_path);
+	has_folders = true;
+}
+
+/* Many commands need no plugin: the folders are looked up with the first one. */
+static const struct strv *searched(void)
+{
+	if (!has_folders)
+		plugin_search_path(&folders);
+	has_folders = true;
+	return &folders;
 }
 
 /* ---- one plugin --------------------------------------------------------------------------- */
@@ -178,7 +189,7 @@ static struct entry *find(enum vmf_kind kind, const char *name)
 	struct entry *e = known(kind, name);
 	struct stat st;
 
-	for (size_t i = 0; !e && i < folders.count; i++) {
+	for (size_t i = 0; !e && i < searched()->count; i++) {
 		autofree char *path =
 			str_printf("%s/%s-%s.so", folders.items[i], plugin_kind_name(kind), name);
 
@@ -193,7 +204,7 @@ static struct entry *find(enum vmf_kind kind, const char *name)
 static int fail_missing(enum vmf_kind kind, const char *name, struct vmf_error *err)
 {
 	autostrv struct strv names = STRV_INIT;
-	autofree char *all = NULL, *quoted = str_quote(name), *looked = strv_join(&folders, ", "),
+	autofree char *all = NULL, *quoted = str_quote(name), *looked = strv_join(searched(), ", "),
 		      *hint = NULL;
 	const char *nearest;
 
@@ -321,7 +332,7 @@ size_t plugin_list(const struct plugin *const **list)
 		*list = listed;
 		return n_listed;
 	}
-	for (size_t i = 0; i < folders.count; i++)
+	for (size_t i = 0; i < searched()->count; i++)
 		look_at_folder(folders.items[i]);
 	loader_linked_names(&linked);
 	for (size_t i = 0; i < linked.count; i++)
@@ -352,7 +363,7 @@ void plugin_names(enum vmf_kind kind, struct strv *names)
 {
 	autostrv struct strv linked = STRV_INIT;
 
-	for (size_t i = 0; i < folders.count; i++) {
+	for (size_t i = 0; i < searched()->count; i++) {
 		autostrv struct strv files = STRV_INIT;
 		struct vmf_error ignored = VMF_ERROR_INIT;
 
@@ -386,5 +397,6 @@ void plugin_teardown(void)
 	listed = NULL;
 	n_listed = 0;
 	strv_free(&folders);
+	has_folders = false;
 	loader_teardown();
 }

@@ -248,6 +248,11 @@ int qmp_command(struct qmp *qmp, const char *command, json_t *arguments, json_t 
 	return qmp_command_fd(qmp, command, arguments, -1, answer, deadline_ms, err);
 }
 
+int qmp_post(struct qmp *qmp, const char *command, int64_t deadline_ms, struct vmf_error *err)
+{
+	return send_request(qmp, command, NULL, -1, deadline_ms, err);
+}
+
 int qmp_raw(struct qmp *qmp, const char *json_text, char **answer, int64_t deadline_ms, struct vmf_error *err)
 {
 	/* checked here: QEMU would wait without end for the rest of half an object */

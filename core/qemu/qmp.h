@@ -45,6 +45,8 @@ int qmp_fd(const struct qmp *qmp);
  */
 int qmp_command(struct qmp *qmp, const char *command, json_t *arguments, json_t **answer, int64_t deadline_ms,
 	struct vmf_error *err);
+/* Sends a command whose answer nobody waits for: quit. Right after qmp_begin(), too, before QEMU has greeted. */
+int qmp_post(struct qmp *qmp, const char *command, int64_t deadline_ms, struct vmf_error *err);
 /* The same with an fd passed along (SCM_RIGHTS), as getfd wants it; FD stays the caller's. */
 int qmp_command_fd(struct qmp *qmp, const char *command, json_t *arguments, int fd, json_t **answer,
 	int64_t deadline_ms, struct vmf_error *err);

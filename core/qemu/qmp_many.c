@@ -97,7 +97,7 @@ static bool take_answer(struct many *m, size_t i, const json_t *message)
 		return false;
 	word = json_string_value(json_object_get(json_object_get(message, "return"), "status"));
 	if (word)
-		m->status[i] = str_ndup(word, strnlen(word, STATUS_MAX));
+		m->status[i] = qmp_io_clean(word, strnlen(word, STATUS_MAX));
 	done(m, i, word ? 1 : 0);
 	return true;
 }

@@ -7,8 +7,8 @@
 #include "base/proc.h"
 #include "vm/vm.h"
 
-int vm_instance_find(const struct conf_section *root, const char *keyword, const char *name, enum vmf_kind kind,
-	struct vm_instance *instance, struct vmf_error *err)
+int vm_instance_find(const struct conf_section *root, const char *keyword, const char *name,
+	enum vmf_kind kind, struct vm_instance *instance, struct vmf_error *err)
 {
 	const struct conf_section *section = conf_find(root, keyword, name);
 
@@ -18,14 +18,17 @@ int vm_instance_find(const struct conf_section *root, const char *keyword, const
 
 		for (size_t i = 0; i < root->n_sections; i++)
 			if (str_equal(root->sections[i]->keyword, keyword))
-				strbuf_printf(&known, "%s\"%s\"", known.length ? ", " : "", root->sections[i]->title);
+				strbuf_printf(&known, "%s\"%s\"", known.length ? ", " : "",
+					root->sections[i]->title);
 		hint = str_printf("there are %s", known.data ? known.data : "none");
 		strbuf_free(&known);
-		return vmf_fail(err, VMF_E_CONFIG, 0, hint, "no %s \"%s\" in the configuration", keyword, name);
+		return vmf_fail(
+			err, VMF_E_CONFIG, 0, hint, "no %s \"%s\" in the configuration", keyword, name);
 	}
 	if (section->n_sections == 0)
 		return vmf_fail(err, VMF_E_CONFIG, 0, "as in: storage \"fast\" { lvm { vg = \"vg0\" } }",
-			"%s: %s \"%s\" names no plugin", conf_where(section->file, section->line), keyword, name);
+			"%s: %s \"%s\" names no plugin", conf_where(section->file, section->line), keyword,
+			name);
 	/* a higher layer may have given the same title another plugin: the last one counts */
 	instance->section = section->sections[section->n_sections - 1];
 	instance->name = section->title;
@@ -103,7 +106,8 @@ int vm_check_plugins(const struct conf_section *root, const char *file, struct v
 		for (size_t k = 0; k < section->n_sections; k++) {
 			const struct conf_section *own = section->sections[k];
 
-			if (!own->schema && str_equal(own->file, file) && check_plugin(root, section, own, err) < 0)
+			if (!own->schema && str_equal(own->file, file) &&
+				check_plugin(root, section, own, err) < 0)
 				return -1;
 		}
 	}
@@ -156,7 +160,8 @@ static int call_qmp(void *data, const char *command, const char *arguments, int 
 		if (!args)
 			return vmf_fail(err, VMF_E_FAILED, 0, NULL, "%s: arguments are no JSON", command);
 	}
-	if (fd >= 0 && qmp_command_fd(vm->qmp, "getfd", json_pack("{s:s}", "fdname", fd_name), fd, NULL, deadline, err) < 0) {
+	if (fd >= 0 && qmp_command_fd(vm->qmp, "getfd", json_pack("{s:s}", "fdname", fd_name), fd, NULL,
+			       deadline, err) < 0) {
 		json_decref(args);
 		return -1;
 	}
@@ -168,8 +173,8 @@ static int call_qmp(void *data, const char *command, const char *arguments, int 
 	return 0;
 }
 
-static void fill(struct vm *vm, const struct vmf_opts *opts, const char *instance, const char *slot, unsigned index,
-	struct vm_call *call)
+static void fill(struct vm *vm, const struct vmf_opts *opts, const char *instance, const char *slot,
+	unsigned index, struct vm_call *call)
 {
 	memset(call, 0, sizeof(*call));
 	call->services.arena = &vm->arena;
@@ -206,13 +211,13 @@ void vm_call_display(struct vm *vm, struct vm_call *call)
 
 /* ---- calls of tear-down ------------------------------------------------------------------- */
 
-json_t *vm_record(const struct vm *vm, const struct plugin *plugin, const struct vmf_opts *opts, const char *instance,
-	const char *slot, unsigned index, const char *volume)
+json_t *vm_record(const struct vm *vm, const struct plugin *plugin, const struct vmf_opts *opts,
+	const char *instance, const char *slot, unsigned index, const char *volume)
 {
 	char *saved = conf_opts_save(opts);
-	json_t *record = json_pack("{s:i, s:s, s:s, s:s*, s:s, s:i, s:s*, s:s}", "kind", (int)plugin->kind, "plugin",
-		plugin->name, "options", saved, "instance", instance, "slot", slot, "index", (int)index, "volume",
-		volume, "uuid", vm->uuid);
+	json_t *record = json_pack("{s:i, s:s, s:s, s:s*, s:s, s:i, s:s*, s:s}", "kind", (int)plugin->kind,
+		"plugin", plugin->name, "options", saved, "instance", instance, "slot", slot, "index",
+		(int)index, "volume", volume, "uuid", vm->uuid);
 
 	free(saved);
 	return record;
@@ -233,7 +238,8 @@ int vm_recorded_load(struct vm *vm, json_t *record, struct vm_recorded *out, str
 	out->index = (unsigned)json_integer_value(json_object_get(record, "index"));
 	if (!plugin || !options || !out->slot)
 		return vmf_fail(err, VMF_E_FAILED, 0, NULL, "a record in the journal is incomplete");
-	out->plugin = plugin_get((enum vmf_kind)json_integer_value(json_object_get(record, "kind")), plugin, err);
+	out->plugin =
+		plugin_get((enum vmf_kind)json_integer_value(json_object_get(record, "kind")), plugin, err);
 	if (!out->plugin)
 		return -1;
 	out->opts = conf_opts_load(&out->plugin->desc, options, err);

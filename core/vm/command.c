@@ -16,8 +16,8 @@
 #include "base/proc.h"
 #include "vm/start.h"
 
-/* A /dev/kvm that opens is no proof, one that makes a VM is a better one; and QEMU may be another user, who has its
- * group (see start.c), if it has one. */
+/* A /dev/kvm that opens is no proof, one that makes a VM is a better one; and QEMU may be another user, who
+ * has its group (see start.c), if it has one. */
 static bool kvm_works(const struct vm *vm, const char **why)
 {
 	autoclose int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
@@ -25,8 +25,9 @@ static bool kvm_works(const struct vm *vm, const char **why)
 	int vm_fd;
 
 	if (fd < 0) {
-		*why = errno == ENOENT ? "no /dev/kvm" : errno == EACCES ? "/dev/kvm: no permission, join group kvm" :
-									     strerror(errno);
+		*why = errno == ENOENT	 ? "no /dev/kvm"
+		       : errno == EACCES ? "/dev/kvm: no permission, join group kvm"
+					 : strerror(errno);
 		return false;
 	}
 	if (ioctl(fd, KVM_GET_API_VERSION, 0) != KVM_API_VERSION) {
@@ -54,7 +55,9 @@ static void add_cpu(struct vm *vm, struct start *s)
 	if (str_equal(accel, "auto")) {
 		accel = kvm_works(vm, &why) ? "kvm" : "tcg";
 		if (str_equal(accel, "tcg") && !s->is_dry)
-			log_warn("vm \"%s\": no KVM (%s): the slow TCG runs it; accel = \"tcg\" silences this", vm->name, why);
+			log_warn(
+				"vm \"%s\": no KVM (%s): the slow TCG runs it; accel = \"tcg\" silences this",
+				vm->name, why);
 	}
 	qemu_args_add(&s->args, "-accel", accel);
 	qemu_args_add(&s->args, "-cpu", cpu ? cpu : str_equal(accel, "kvm") ? "host" : "max");
@@ -80,7 +83,8 @@ static int open_for_qemu(const char *what, const char *path, struct vmf_error *e
  * A file that QEMU opens by its name (kernel, initrd). QEMU may be a user who cannot walk there: it gets
  * /proc/self/fd/N; and one who may not read it: then a copy in memory, whose mode is nobody's business.
  */
-static int add_file(struct vm *vm, struct start *s, const char *option, const char *path, struct vmf_error *err)
+static int add_file(
+	struct vm *vm, struct start *s, const char *option, const char *path, struct vmf_error *err)
 {
 	autofree char *name = NULL;
 	struct stat st;
@@ -112,7 +116,8 @@ static int add_file(struct vm *vm, struct start *s, const char *option, const ch
 	return 0;
 }
 
-static json_t *file_node(struct start *s, const char *node, const char *path, int flags, struct vmf_error *err)
+static json_t *file_node(
+	struct start *s, const char *node, const char *path, int flags, struct vmf_error *err)
 {
 	autofree char *name = NULL;
 	int fd = -1;
@@ -161,7 +166,8 @@ static int add_machine(struct vm *vm, struct start *s, struct vmf_error *err)
 	strbuf_put_keyval(&machine, conf_string(vm->root, "machine"));
 	if (str_equal(firmware, "uefi")) {
 		if (!file_exists(ovmf_code))
-			return vmf_fail(err, VMF_E_MISSING, 0, "install Debian's package ovmf", "firmware: no %s", ovmf_code);
+			return vmf_fail(err, VMF_E_MISSING, 0, "install Debian's package ovmf",
+				"firmware: no %s", ovmf_code);
 		if (nvram_prepare(vm, &nvram, err) < 0)
 			return vmf_context(err, "firmware");
 		code = file_node(s, "pflash-code", ovmf_code, O_RDONLY, err);
@@ -181,8 +187,10 @@ static int add_machine(struct vm *vm, struct start *s, struct vmf_error *err)
 	return 0;
 }
 
-/* The server socket NAME of the run folder, bound to FD already; in a dry run by its path, which QEMU binds. */
-static void socket_chardev(struct vm *vm, struct start *s, const char *id, const char *name, int fd, const char *extra)
+/* The server socket NAME of the run folder, bound to FD already; in a dry run by its path, which QEMU binds.
+ */
+static void socket_chardev(
+	struct vm *vm, struct start *s, const char *id, const char *name, int fd, const char *extra)
 {
 	autostrbuf struct strbuf value = STRBUF_INIT;
 
@@ -199,7 +207,8 @@ static void socket_chardev(struct vm *vm, struct start *s, const char *id, const
 }
 
 /* NAME: below the run folder if DIR_FD says so. */
-static int log_fdset(struct vm *vm, struct start *s, const char *name, int dir_fd, char **extra, struct vmf_error *err)
+static int log_fdset(
+	struct vm *vm, struct start *s, const char *name, int dir_fd, char **extra, struct vmf_error *err)
 {
 	autofree char *set = NULL;
 	int fd;
@@ -301,7 +310,8 @@ static int add_disks(struct vm *vm, struct start *s, struct vmf_error *err)
 
 		if (str_equal(d->bus, "ide") && n_ide >= 3)
 			return vmf_fail(err, VMF_E_CONFIG, 0, "set bus = \"virtio\" or \"scsi\"",
-				"disk \"%s\": three IDE disks and the CD drive fill the controller", d->title);
+				"disk \"%s\": three IDE disks and the CD drive fill the controller",
+				d->title);
 		if (d->readonly)
 			s->blocks[i].readonly = 1;
 		if (qemu_args_block(&s->args, d->slot, &s->blocks[i], s->is_dry, err) < 0)
@@ -334,7 +344,8 @@ static int add_cdrom(struct vm *vm, struct start *s, struct vmf_error *err)
 		qemu_args_json(&s->args, "-blockdev", node);
 		json_object_set_new(device, "drive", json_string("cdrom-medium"));
 	}
-	if (str_starts(conf_string(vm->root, "machine"), "q35")) /* its six ports are buses of one device each */
+	if (str_starts(
+		    conf_string(vm->root, "machine"), "q35")) /* its six ports are buses of one device each */
 		json_object_set_new(device, "bus", json_string("ide.2"));
 	qemu_args_json(&s->args, "-device", device);
 	return 0;
@@ -366,8 +377,8 @@ static int add_nics(struct vm *vm, struct start *s, struct vmf_error *err)
 	for (size_t i = 0; i < vm->n_nics; i++) {
 		const struct vm_nic *n = &vm->nics[i];
 		autofree char *netdev = str_printf("%s.net", n->slot);
-		json_t *device = json_pack("{s:s, s:s, s:s, s:s}", "driver", n->model, "id", n->slot, "netdev", netdev,
-			"mac", n->mac);
+		json_t *device = json_pack("{s:s, s:s, s:s, s:s}", "driver", n->model, "id", n->slot,
+			"netdev", netdev, "mac", n->mac);
 
 		if (n->section)
 			add_props(device, conf_get(n->section, "props"));
@@ -398,8 +409,9 @@ static int add_display(struct vm *vm, struct start *s)
 		return 0;
 	strbuf_put_keyval(&vnc, s->display.vnc);
 	for (size_t i = 0; i < s->display.props.count; i++) {
-		const struct vmf_prop *p = (const void *)((const char *)s->display.props.items +
-			i * (s->display.props.stride ? s->display.props.stride : sizeof(*p)));
+		const struct vmf_prop *p =
+			(const void *)((const char *)s->display.props.items +
+				       i * (s->display.props.stride ? s->display.props.stride : sizeof(*p)));
 
 		strbuf_printf(&vnc, ",%s=", p->key);
 		if (p->type == VMF_PROP_STRING)
@@ -430,16 +442,16 @@ static int add_shared(struct vm *vm, struct start *s, struct vmf_error *err)
 		path = conf_string(section, "path");
 		if (!path || !file_exists(path))
 			return vmf_fail(err, VMF_E_CONFIG, 0, "set path = to a folder of this host",
-				"%s: shared \"%s\": %s%s", conf_where(section->file, section->line), section->title,
-				path ? "there is no " : "no path", path ? path : "");
+				"%s: shared \"%s\": %s%s", conf_where(section->file, section->line),
+				section->title, path ? "there is no " : "no path", path ? path : "");
 		n++;
 		strbuf_printf(&fsdev, "local,id=%s,security_model=mapped-xattr,multidevs=remap%s,path=", id,
 			conf_number(section, "readonly") ? ",readonly=on" : "");
 		strbuf_put_keyval(&fsdev, path);
 		qemu_args_add(&s->args, "-fsdev", fsdev.data);
 		qemu_args_json(&s->args, "-device",
-			json_pack("{s:s, s:s, s:s, s:s}", "driver", "virtio-9p-pci", "id", id, "fsdev", id, "mount_tag",
-				section->title));
+			json_pack("{s:s, s:s, s:s, s:s}", "driver", "virtio-9p-pci", "id", id, "fsdev", id,
+				"mount_tag", section->title));
 	}
 	return 0;
 }
@@ -469,7 +481,8 @@ char *command_program(const struct vm *vm, struct vmf_error *err)
 	char *found = proc_find_program(program);
 
 	if (!found)
-		vmf_fail(err, VMF_E_MISSING, 0, "install Debian's package qemu-system-x86, or set qemu = to another",
+		vmf_fail(err, VMF_E_MISSING, 0,
+			"install Debian's package qemu-system-x86, or set qemu = to another",
 			"no program \"%s\"", program);
 	return found;
 }
@@ -511,7 +524,8 @@ int command_build(struct vm *vm, struct start *s, struct vmf_error *err)
 			json_pack("{s:s, s:s, s:s}", "driver", "usb-tablet", "id", "tablet", "bus", "usb.0"));
 	}
 	if (conf_number(vm->root, "rng"))
-		qemu_args_json(args, "-device", json_pack("{s:s, s:s}", "driver", "virtio-rng-pci", "id", "rng"));
+		qemu_args_json(
+			args, "-device", json_pack("{s:s, s:s}", "driver", "virtio-rng-pci", "id", "rng"));
 	if (add_cdrom(vm, s, err) < 0 || add_disks(vm, s, err) < 0 || add_nics(vm, s, err) < 0 ||
 		add_display(vm, s) < 0 || add_shared(vm, s, err) < 0)
 		return -1;

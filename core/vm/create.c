@@ -26,7 +26,8 @@ static int definition_write(struct vm *vm, json_t *args, void *data, struct vmf_
 
 	(void)vm;
 	(void)data;
-	return file_mkdirs(folder, 0755, err) < 0 ? -1 : file_create(path, text, strlen(text), 0644, true, err);
+	return file_mkdirs(folder, 0755, err) < 0 ? -1
+						  : file_create(path, text, strlen(text), 0644, true, err);
 }
 
 static int definition_remove(struct vm *vm, json_t *args, struct vmf_error *err)
@@ -73,7 +74,8 @@ static bool volume_is_mine(const struct vm_recorded *r, struct vm_call *call)
 	struct vmf_volume_list list = {.stride = sizeof(struct vmf_volume)};
 	bool mine = false;
 
-	if (!r->plugin->ops.storage.list || r->plugin->ops.storage.list(&call->call, r->volume, &list, NULL) < 0)
+	if (!r->plugin->ops.storage.list ||
+		r->plugin->ops.storage.list(&call->call, r->volume, &list, NULL) < 0)
 		return false;
 	for (size_t i = 0; i < list.count; i++) {
 		const struct vmf_volume *v = (const void *)((const char *)list.items + i * list.stride);
@@ -103,7 +105,8 @@ const struct step step_volume_create = {"volume-create", volume_create, volume_u
 
 /* ---- create ------------------------------------------------------------------------------- */
 
-/* A volume that is to be made: INSTANCE is the storage (NULL: the default one), OWN the disk's section or NULL. */
+/* A volume that is to be made: INSTANCE is the storage (NULL: the default one), OWN the disk's section or
+ * NULL. */
 struct new_volume {
 	const char *name, *instance;
 	const struct conf_section *own;
@@ -126,7 +129,8 @@ static int plan_volume(struct vm *vm, struct plan *plan, const struct new_volume
 	int rc = 0;
 
 	if (!instance)
-		return vmf_fail(err, VMF_E_CONFIG, 0, "set storage = in vmf.conf", "no storage to make disks in");
+		return vmf_fail(
+			err, VMF_E_CONFIG, 0, "set storage = in vmf.conf", "no storage to make disks in");
 	if (vm_instance_find(vm->root, "storage", instance, VMF_STORAGE, &in, err) < 0)
 		return -1;
 	layers[0] = in.section;
@@ -144,9 +148,9 @@ static int plan_volume(struct vm *vm, struct plan *plan, const struct new_volume
 			vmf_context(err, "storage \"%s\"", in.name);
 	}
 	record = vm_record(vm, in.plugin, opts, in.name, slot, new->index, new->name);
-	json_object_set_new(record, "size", json_integer((json_int_t)new->size_bytes));
-	plan_add(plan, &step_volume_create, record, "create volume %s of %s in storage \"%s\" (%s)", new->name, text, in.name,
-		in.plugin->name);
+	json_object_set_new(record, "size", json_integer((json_int_t) new->size_bytes));
+	plan_add(plan, &step_volume_create, record, "create volume %s of %s in storage \"%s\" (%s)",
+		new->name, text, in.name, in.plugin->name);
 	conf_opts_free(opts);
 	return rc;
 }
@@ -166,7 +170,10 @@ char *vm_edit_text(struct vm *vm, const char *text, const struct strv *settings,
 		}
 		*value++ = '\0';
 		edited = conf_edit_text(&vm_schema, vm->file, now, key,
-			!*value ? NULL : str_equal(value, "\"\"") ? "" : value, err);
+			!*value			   ? NULL
+			: str_equal(value, "\"\"") ? ""
+						   : value,
+			err);
 		free(now);
 		if (!edited)
 			return NULL;
@@ -176,7 +183,8 @@ char *vm_edit_text(struct vm *vm, const char *text, const struct strv *settings,
 }
 
 /* A relative path in a template means a file beside the template. */
-static char *absolute_paths(const struct conf_section *root, const char *file, char *text, struct vmf_error *err)
+static char *absolute_paths(
+	const struct conf_section *root, const char *file, char *text, struct vmf_error *err)
 {
 	for (size_t i = 0; text && i < root->n_values; i++) {
 		const struct conf_value *v = root->values[i];
@@ -231,7 +239,8 @@ static char *new_definition(struct vm *vm, const struct vm_create_options *optio
 	}
 	text = strbuf_take(&head);
 	if (vm->ctx->invoked_class) {
-		char *edited = conf_edit_text(&vm_schema, vm->file, text, "class", vm->ctx->invoked_class, err);
+		char *edited =
+			conf_edit_text(&vm_schema, vm->file, text, "class", vm->ctx->invoked_class, err);
 
 		if (!edited)
 			return NULL;
@@ -244,7 +253,8 @@ static char *new_definition(struct vm *vm, const struct vm_create_options *optio
 }
 
 /* What a new VM names must be there; later, its file may run ahead of vmf.conf. */
-static int check_name(const struct conf_section *root, const char *keyword, const char *name, struct vmf_error *err)
+static int check_name(
+	const struct conf_section *root, const char *keyword, const char *name, struct vmf_error *err)
 {
 	const char *names[64];
 	const char *near;
@@ -257,8 +267,8 @@ static int check_name(const struct conf_section *root, const char *keyword, cons
 		if (str_equal(root->sections[i]->keyword, keyword))
 			names[n++] = root->sections[i]->title;
 	near = str_nearest(name, names, n);
-	hint = near ? str_printf("do you mean \"%s\"?", near) :
-		      str_printf("define it in vmf.conf: %s \"%s\" { ... }", keyword, name);
+	hint = near ? str_printf("do you mean \"%s\"?", near)
+		    : str_printf("define it in vmf.conf: %s \"%s\" { ... }", keyword, name);
 	return vmf_fail(err, VMF_E_CONFIG, 0, hint, "there is no %s \"%s\"", keyword, name);
 }
 
@@ -273,27 +283,31 @@ static int check_names(const struct conf_section *root, struct vmf_error *err)
 	for (size_t i = 0; i < root->n_sections; i++)
 		for (size_t k = 0; k < VMF_COUNT(sections); k++) /* a disk names a storage, a NIC a network */
 			if (str_equal(root->sections[i]->keyword, sections[k]) &&
-				check_name(root, keywords[k], conf_string(root->sections[i], keywords[k]), err) < 0)
+				check_name(root, keywords[k], conf_string(root->sections[i], keywords[k]),
+					err) < 0)
 				return vmf_context(err, "%s \"%s\"", sections[k], root->sections[i]->title);
 	return 0;
 }
 
-int plan_definition(struct vm *vm, struct plan *plan, const struct vm_create_options *options, struct vmf_error *err)
+int plan_definition(
+	struct vm *vm, struct plan *plan, const struct vm_create_options *options, struct vmf_error *err)
 {
 	autofree char *text = NULL;
 
 	if (file_exists(vm->file))
-		return vmf_fail(err, VMF_E_EXISTS, 0, "choose another name, or `destroy` it first", "there is one already (%s)",
-			vm->file);
+		return vmf_fail(err, VMF_E_EXISTS, 0, "choose another name, or `destroy` it first",
+			"there is one already (%s)", vm->file);
 	text = new_definition(vm, options, err);
 	if (!text || vm_become(vm, text, err) < 0 || check_names(vm->root, err) < 0)
 		return -1;
-	plan_add(plan, &step_definition, json_pack("{s:s, s:s}", "path", vm->file, "text", text), "write %s", vm->file);
+	plan_add(plan, &step_definition, json_pack("{s:s, s:s}", "path", vm->file, "text", text), "write %s",
+		vm->file);
 	return 0;
 }
 
 /* The disks of the definition that have a size, then those that were asked for. */
-static int plan_disks(struct vm *vm, struct plan *plan, const struct vm_create_options *options, struct vmf_error *err)
+static int plan_disks(
+	struct vm *vm, struct plan *plan, const struct vm_create_options *options, struct vmf_error *err)
 {
 	autofree char *prefix = vm_volume_prefix(vm);
 	unsigned index = 0;
@@ -316,7 +330,8 @@ static int plan_disks(struct vm *vm, struct plan *plan, const struct vm_create_o
 	}
 	for (size_t i = 0; options && i < options->n_disks; i++) {
 		autofree char *name = str_printf("%s-%zu", prefix, i);
-		struct new_volume new = {.name = name, .size_bytes = options->disk_sizes[i], .index = index++};
+		struct new_volume new = {
+			.name = name, .size_bytes = options->disk_sizes[i], .index = index++};
 
 		if (plan_volume(vm, plan, &new, err) < 0)
 			return -1;
@@ -374,7 +389,9 @@ int vm_newimg(struct vm *vm, uint64_t size_bytes, char **volume, struct vmf_erro
 		rc = plan_definition(vm, plan, NULL, err);
 	if (rc == 0) {
 		*volume = vm_next_volume(vm, err);
-		rc = *volume ? plan_volume(vm, plan, &(struct new_volume){.name = *volume, .size_bytes = size_bytes}, err) : -1;
+		rc = *volume ? plan_volume(vm, plan,
+				       &(struct new_volume){.name = *volume, .size_bytes = size_bytes}, err)
+			     : -1;
 	}
 	if (rc == 0 && vm->ctx->dry_run)
 		plan_describe(plan);

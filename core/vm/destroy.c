@@ -47,21 +47,37 @@ static int file_remove(struct vm *vm, json_t *args, void *data, struct vmf_error
 
 const struct step step_file_remove = {"file-remove", file_remove, NULL};
 
-static bool is_ours(struct vm *vm, const struct vm_disk *d)
+/* 1: vmf made it for this VM; 0: somebody else's; -1: there is none. */
+static int is_ours(struct vm *vm, const struct vm_disk *d)
 {
 	struct vmf_volume_list list = {.stride = sizeof(struct vmf_volume)};
 	struct vm_call call;
 
 	vm_call_disk(vm, d, &call);
-	if (!d->plugin->ops.storage.list || d->plugin->ops.storage.list(&call.call, d->volume, &list, NULL) < 0)
-		return false;
+	if (!d->plugin->ops.storage.list ||
+		d->plugin->ops.storage.list(&call.call, d->volume, &list, NULL) < 0)
+		return 0;
 	for (size_t i = 0; i < list.count; i++) {
 		const struct vmf_volume *v = (const void *)((const char *)list.items + i * list.stride);
 
 		if (str_equal(v->name, d->volume))
 			return v->is_ours && (!v->owner_uuid || str_equal(v->owner_uuid, vm->uuid));
 	}
-	return false;
+	return -1;
+}
+
+/* Asked before the first one goes: that of two disks the second cannot be removed is no time to find out
+ * later. */
+static int try_remove(struct vm *vm, const struct vm_disk *d, struct vmf_error *err)
+{
+	struct vm_call call;
+
+	vm_call_disk(vm, d, &call);
+	call.call.dry_run = 1;
+	if (d->plugin->ops.storage.remove && d->plugin->ops.storage.remove(&call.call, d->volume, err) < 0)
+		return vmf_context(
+			err, "vm \"%s\": storage \"%s\": volume \"%s\"", vm->name, d->instance, d->volume);
+	return 0;
 }
 
 static void plan_file(struct plan *plan, const char *path)
@@ -70,35 +86,48 @@ static void plan_file(struct plan *plan, const char *path)
 		plan_add(plan, &step_file_remove, json_pack("{s:s}", "path", path), "remove %s", path);
 }
 
-static struct plan *make_plan(struct vm *vm)
+static int plan_volumes(struct vm *vm, struct plan *plan, struct vmf_error *err)
+{
+	for (size_t i = 0; i < vm->n_disks; i++) {
+		struct vm_disk *d = &vm->disks[i];
+		int ours = is_ours(vm, d);
+		json_t *record;
+
+		if (ours == 0)
+			log_warn("vm \"%s\": volume %s of storage \"%s\" was not made by vmf for it, and "
+				 "stays",
+				vm->name, d->volume, d->instance);
+		if (ours <= 0)
+			continue;
+		if (try_remove(vm, d, err) < 0)
+			return -1;
+		record = vm_record(vm, d->plugin, d->opts, d->instance, d->slot, d->index, d->volume);
+		plan_add(plan, &step_volume_remove, record, "remove volume %s of storage \"%s\" (%s)",
+			d->volume, d->instance, d->plugin->name);
+	}
+	return 0;
+}
+
+static int make_plan(struct vm *vm, struct plan *plan, struct vmf_error *err)
 {
 	static const struct {
 		const char *folder, *suffix;
-	} files[] = {{"saved", ""}, {"saved", ".part"}, {"nvram", ".fd"}, {"log", ".log"}, {"log", ".serial0"},
-		{"log", ".serial1"}, {"log", ".serial2"}, {"log", ".serial3"}};
-	struct plan *plan = plan_new(vm, "destroy", true);
+	} files[] = {{"saved", ""}, {"saved", ".part"}, {"nvram", ".fd"}, {"log", ".log"},
+		{"log", ".serial0"}, {"log", ".serial1"}, {"log", ".serial2"}, {"log", ".serial3"}};
+	autofree char *unfinished =
+		str_printf("%s/vms/.%s.conf.new", vm->ctx->paths.etc, vm->name); /* see file_write() */
 
 	plan_forward(plan);
-	for (size_t i = 0; i < vm->n_disks; i++) {
-		struct vm_disk *d = &vm->disks[i];
-		json_t *record;
-
-		if (!is_ours(vm, d)) {
-			log_warn("vm \"%s\": volume %s of storage \"%s\" was not made by vmf for it, and stays", vm->name,
-				d->volume, d->instance);
-			continue;
-		}
-		record = vm_record(vm, d->plugin, d->opts, d->instance, d->slot, d->index, d->volume);
-		plan_add(plan, &step_volume_remove, record, "remove volume %s of storage \"%s\" (%s)", d->volume, d->instance,
-			d->plugin->name);
-	}
+	if (plan_volumes(vm, plan, err) < 0)
+		return -1;
 	for (size_t i = 0; i < VMF_COUNT(files); i++) {
 		autofree char *path = vm_lib_path(vm, files[i].folder, files[i].suffix);
 
 		plan_file(plan, path);
 	}
+	plan_file(plan, unfinished);
 	plan_file(plan, vm->file);
-	return plan;
+	return 0;
 }
 
 int vm_destroy(struct vm *vm, struct vmf_error *err)
@@ -114,10 +143,11 @@ int vm_destroy(struct vm *vm, struct vmf_error *err)
 	if (rc == 0)
 		rc = vm_resolve(vm, err);
 	if (rc == 0) {
-		plan = make_plan(vm);
-		if (vm->ctx->dry_run)
+		plan = plan_new(vm, "destroy", true);
+		rc = make_plan(vm, plan, err);
+		if (rc == 0 && vm->ctx->dry_run)
 			plan_describe(plan);
-		else
+		else if (rc == 0)
 			rc = plan_run(plan, NULL, false, err);
 		plan_free(plan);
 	}

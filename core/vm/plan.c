@@ -402,7 +402,12 @@ static int recover_one(struct vm *vm, const char *path, bool started_too, struct
 {
 	struct journal j;
 	bool is_start;
-	int rc = journal_read(path, &j, err);
+	int rc;
+
+	/* of a VM that runs: nothing has to be recovered, so it need not be understood */
+	if (!started_too && plan_journal_state(path) == JOURNAL_STARTED)
+		return 0;
+	rc = journal_read(path, &j, err);
 
 	if (rc <= 0)
 		goto out;
@@ -458,6 +463,22 @@ int plan_recover(struct vm *vm, struct vmf_error *err)
 	if (recover_one(vm, started, false, err) < 0)
 		return -1;
 	return recover_one(vm, lasting, true, err);
+}
+
+void plan_prepare_undo(struct vm *vm)
+{
+	autofree char *path = plan_journal_path(vm->ctx, vm->name, false);
+	struct journal j;
+
+	journal_read(path, &j, NULL);
+	for (size_t i = 0; i < j.n_steps; i++) {
+		struct vm_recorded r;
+
+		/* steps that are no plugin's have no record; what is wrong is said when they are undone */
+		vm_recorded_load(vm, j.steps[i].args, &r, NULL);
+		vm_recorded_free(&r);
+	}
+	journal_free(&j);
 }
 
 int plan_undo_start(struct vm *vm, struct vmf_error *err)

@@ -29,11 +29,15 @@ static int rename_volume(struct vm *vm, json_t *args, bool back, struct vmf_erro
 		struct vmf_volume_list list = {.stride = sizeof(struct vmf_volume)};
 		bool is_there = false;
 
-		if (r.plugin->ops.storage.list && r.plugin->ops.storage.list(&call.call, from, &list, err) < 0)
+		if (r.plugin->ops.storage.list &&
+			r.plugin->ops.storage.list(&call.call, from, &list, err) < 0)
 			rc = -1;
 		for (size_t i = 0; i < list.count; i++)
-			is_there |= str_equal(((const struct vmf_volume *)(const void *)((const char *)list.items +
-						      i * list.stride))->name, from);
+			is_there |= str_equal(
+				((const struct vmf_volume *)(const void *)((const char *)list.items +
+									   i * list.stride))
+					->name,
+				from);
 		if (rc < 0 || !is_there)
 			goto out;
 	}
@@ -70,8 +74,8 @@ static int file_rename(struct vm *vm, json_t *args, void *data, struct vmf_error
 {
 	(void)vm;
 	(void)data;
-	return move_file(json_string_value(json_object_get(args, "from")), json_string_value(json_object_get(args, "to")),
-		err);
+	return move_file(json_string_value(json_object_get(args, "from")),
+		json_string_value(json_object_get(args, "to")), err);
 }
 
 static int file_rename_back(struct vm *vm, json_t *args, struct vmf_error *err)
@@ -89,14 +93,15 @@ const struct step step_file_rename = {"file-rename", file_rename, file_rename_ba
 static void plan_move(struct plan *plan, const char *from, const char *to)
 {
 	if (file_exists(from))
-		plan_add(plan, &step_file_rename, json_pack("{s:s, s:s}", "from", from, "to", to), "rename %s to %s", from,
-			to);
+		plan_add(plan, &step_file_rename, json_pack("{s:s, s:s}", "from", from, "to", to),
+			"rename %s to %s", from, to);
 }
 
 static int plan_volumes(struct vm *vm, struct plan *plan, const char *new_name, struct vmf_error *err)
 {
 	autofree char *prefix = vm_volume_prefix(vm);
-	autofree char *new_prefix = vm->class_ ? str_printf("%s-%s", vm->class_, new_name) : str_dup(new_name);
+	autofree char *new_prefix =
+		vm->class_ ? str_printf("%s-%s", vm->class_, new_name) : str_dup(new_name);
 	size_t n = strlen(prefix);
 
 	for (size_t i = 0; i < vm->n_disks; i++) {
@@ -108,13 +113,14 @@ static int plan_volumes(struct vm *vm, struct plan *plan, const char *new_name, 
 		if ((d->section && conf_string(d->section, "volume")) || strncmp(d->volume, prefix, n) != 0)
 			continue;
 		if (!d->plugin->ops.storage.rename)
-			return vmf_fail(err, VMF_E_UNSUPPORTED, 0, "name the volume in the definition: disk { volume = }",
+			return vmf_fail(err, VMF_E_UNSUPPORTED, 0,
+				"name the volume in the definition: disk { volume = }",
 				"disk \"%s\": %s cannot rename volumes", d->title, d->plugin->name);
 		volume = str_printf("%s%s", new_prefix, d->volume + n);
 		record = vm_record(vm, d->plugin, d->opts, d->instance, d->slot, d->index, d->volume);
 		json_object_set_new(record, "new", json_string(volume));
-		plan_add(plan, &step_volume_rename, record, "rename volume %s to %s in storage \"%s\" (%s)", d->volume, volume,
-			d->instance, d->plugin->name);
+		plan_add(plan, &step_volume_rename, record, "rename volume %s to %s in storage \"%s\" (%s)",
+			d->volume, volume, d->instance, d->plugin->name);
 	}
 	return 0;
 }
@@ -123,15 +129,16 @@ static int rename_locked(struct vm *vm, const char *new_name, const char *new_fi
 {
 	static const struct {
 		const char *folder, *suffix;
-	} files[] = {{"saved", ""}, {"nvram", ".fd"}, {"log", ".log"}, {"log", ".serial0"}, {"log", ".serial1"},
-		{"log", ".serial2"}, {"log", ".serial3"}};
+	} files[] = {{"saved", ""}, {"nvram", ".fd"}, {"log", ".log"}, {"log", ".serial0"},
+		{"log", ".serial1"}, {"log", ".serial2"}, {"log", ".serial3"}};
 	struct plan *plan = plan_new(vm, "rename", true);
 	int rc = plan_volumes(vm, plan, new_name, err);
 
 	plan_also(plan, new_name);
 	for (size_t i = 0; i < VMF_COUNT(files); i++) {
 		autofree char *from = vm_lib_path(vm, files[i].folder, files[i].suffix);
-		autofree char *to = str_printf("%s/%s/%s%s", vm->ctx->paths.lib, files[i].folder, new_name, files[i].suffix);
+		autofree char *to = str_printf(
+			"%s/%s/%s%s", vm->ctx->paths.lib, files[i].folder, new_name, files[i].suffix);
 
 		plan_move(plan, from, to);
 	}
@@ -154,7 +161,8 @@ int vm_rename(struct vm *vm, const char *new_name, struct vmf_error *err)
 		return -1;
 	vm_state_read(vm->ctx, new_name, &state);
 	if (file_exists(new_file) || state.phase != VM_OFF)
-		return vmf_fail(err, VMF_E_EXISTS, 0, "choose another name", "there is a vm \"%s\" already", new_name);
+		return vmf_fail(err, VMF_E_EXISTS, 0, "choose another name", "there is a vm \"%s\" already",
+			new_name);
 	if (!vm->ctx->dry_run && vm_lock(vm, err) < 0)
 		return -1;
 	rc = vm_need_off(vm, err);

@@ -7,20 +7,33 @@
 #include "vm/vm.h"
 
 #define OPT(name_, type_, default_, help_) \
-	{ .name = name_, .type = VMF_OPT_##type_, .default_value = default_, .help = help_, .since = "0.1" }
+	{ \
+		.name = name_, .type = VMF_OPT_##type_, .default_value = default_, .help = help_, \
+		.since = "0.1" \
+	}
 #define OPT_RANGE(name_, type_, default_, min_, max_, help_) \
-	{ .name = name_, .type = VMF_OPT_##type_, .default_value = default_, .min = min_, .max = max_, .help = help_, \
-		.since = "0.1" }
+	{ \
+		.name = name_, .type = VMF_OPT_##type_, .default_value = default_, .min = min_, .max = max_, \
+		.help = help_, .since = "0.1" \
+	}
 #define OPT_ENUM(name_, default_, choices_, help_) \
-	{ .name = name_, .type = VMF_OPT_ENUM, .default_value = default_, .choices = choices_, .help = help_, \
-		.since = "0.1" }
+	{ \
+		.name = name_, .type = VMF_OPT_ENUM, .default_value = default_, .choices = choices_, \
+		.help = help_, .since = "0.1" \
+	}
 
 static const struct vmf_option root_options[] = {
 	OPT("class", STRING, NULL, "the class whose file is read before the VM's own"),
 	OPT("description", STRING, NULL, "a line for people"),
 	OPT("uuid", STRING, NULL, "the VM's identity; MAC addresses come from it"),
-	{.name = "memory", .type = VMF_OPT_SIZE, .flags = VALUE_F_MIB, .default_value = "512M", .min = 1 << 20,
-		.max = INT64_C(1) << 44, .help = "memory; a bare number is in MiB", .since = "0.1"},
+	{.name = "memory",
+		.type = VMF_OPT_SIZE,
+		.flags = VALUE_F_MIB,
+		.default_value = "512M",
+		.min = 1 << 20,
+		.max = INT64_C(1) << 44,
+		.help = "memory; a bare number is in MiB",
+		.since = "0.1"},
 	OPT_RANGE("cpus", INT, "1", 1, 1024, "number of CPUs"),
 	OPT("cpu", STRING, NULL, "QEMU's CPU model; host with KVM, max without, unless told"),
 	OPT("machine", STRING, "pc", "QEMU's machine type"),
@@ -38,20 +51,23 @@ static const struct vmf_option root_options[] = {
 	OPT_ENUM("vga", "std", "std|virtio|qxl|vmware|cirrus|none", "the graphics card"),
 	OPT("args", LIST, NULL, "further arguments for QEMU"),
 	OPT("qemu", STRING, "qemu-system-x86_64", "the QEMU program"),
-	OPT("user", STRING, NULL, "as root: the user that QEMU runs as; vmf if there is such a user, else nobody"),
+	OPT("user", STRING, NULL,
+		"as root: the user that QEMU runs as; vmf if there is such a user, else nobody"),
 	OPT("group", STRING, NULL, "the group that may use the VM's sockets"),
 	OPT("sandbox", BOOL, "yes", "forbid QEMU system calls that it does not need"),
 	OPT("storage", STRING, NULL, "the storage that new disks are made in"),
 	OPT("network", STRING, NULL, "the network of NICs that name none; none: no NIC by default"),
 	OPT("display_default", STRING, NULL, "the display of VMs that name none; none: no display"),
 	OPT_RANGE("drive_size", SIZE, "10G", 512, INT64_MAX, "the size of a new disk that none is given for"),
-	OPT_ENUM("drive_if", "virtio", "virtio|scsi|ide|nvme|usb", "how disks that do not say so are attached"),
+	OPT_ENUM("drive_if", "virtio", "virtio|scsi|ide|nvme|usb",
+		"how disks that do not say so are attached"),
 	OPT("net_if", STRING, "virtio-net-pci", "the model of NICs that do not say theirs"),
 	OPT("host", STRING, "local", "where the VM lives"),
 	OPT("owner", STRING, NULL, "whose VM this is"),
 	OPT("locked", BOOL, "no", "the VM can be looked at, not changed"),
 	OPT("post", PATH, NULL, "a program that is run after the VM has started, with its name as argument"),
-	OPT_RANGE("shutdown_timeout", TIME, "60s", 0, INT64_C(86400000), "how long shutdown waits for the guest"),
+	OPT_RANGE("shutdown_timeout", TIME, "60s", 0, INT64_C(86400000),
+		"how long shutdown waits for the guest"),
 };
 
 static const struct vmf_option disk_options[] = {
@@ -79,22 +95,36 @@ static const struct vmf_option shared_options[] = {
 
 static const struct vmf_option host_options[] = {
 	OPT_RANGE("cpus", INT, NULL, 0, 100000, "CPUs that VMs may use there"),
-	{.name = "memory", .type = VMF_OPT_SIZE, .flags = VALUE_F_MIB,
-		.help = "memory that VMs may use there; a bare number is in MiB", .since = "0.1"},
+	{.name = "memory",
+		.type = VMF_OPT_SIZE,
+		.flags = VALUE_F_MIB,
+		.help = "memory that VMs may use there; a bare number is in MiB",
+		.since = "0.1"},
 };
 
 #define OPTIONS(table) .options = table, .n_options = VMF_COUNT(table)
 
 static const struct conf_schema root_sections[] = {
 	{.keyword = "storage", .flags = VMF_CONF_TITLED | VMF_CONF_PLUGIN, .help = "a place for volumes"},
-	{.keyword = "network", .flags = VMF_CONF_TITLED | VMF_CONF_PLUGIN, .help = "what NICs are plugged into"},
-	{.keyword = "host", .flags = VMF_CONF_TITLED | VMF_CONF_PLUGIN, .help = "a machine that VMs run on",
+	{.keyword = "network",
+		.flags = VMF_CONF_TITLED | VMF_CONF_PLUGIN,
+		.help = "what NICs are plugged into"},
+	{.keyword = "host",
+		.flags = VMF_CONF_TITLED | VMF_CONF_PLUGIN,
+		.help = "a machine that VMs run on",
 		OPTIONS(host_options)},
-	{.keyword = "disk", .flags = VMF_CONF_TITLED | VMF_CONF_PLUGIN, .help = "a disk of the VM",
+	{.keyword = "disk",
+		.flags = VMF_CONF_TITLED | VMF_CONF_PLUGIN,
+		.help = "a disk of the VM",
 		OPTIONS(disk_options)},
-	{.keyword = "nic", .flags = VMF_CONF_TITLED | VMF_CONF_PLUGIN, .help = "a NIC of the VM", OPTIONS(nic_options)},
+	{.keyword = "nic",
+		.flags = VMF_CONF_TITLED | VMF_CONF_PLUGIN,
+		.help = "a NIC of the VM",
+		OPTIONS(nic_options)},
 	{.keyword = "display", .flags = VMF_CONF_PLUGIN, .help = "where the VM's screen is shown"},
-	{.keyword = "shared", .flags = VMF_CONF_TITLED, .help = "a folder shared with the guest",
+	{.keyword = "shared",
+		.flags = VMF_CONF_TITLED,
+		.help = "a folder shared with the guest",
 		OPTIONS(shared_options)},
 };
 

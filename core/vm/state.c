@@ -145,31 +145,50 @@ void vm_state_of(const struct vm *vm, struct vm_state *state)
 	read_state(vm->ctx, vm->name, vm->op_fd >= 0, state);
 }
 
+/* QEMU's word for its state: 1, 0: no answer in time, -1: it is gone. Without a connection, all is asked in
+ * one go. */
+static int ask_status(struct vm *vm, char **word, int64_t deadline_ms)
+{
+	autofree char *path = str_printf("%s/qmp", vm->run_dir);
+	const char *const paths[] = {path};
+	struct vmf_error err = VMF_ERROR_INIT;
+	int answered = 1;
+
+	*word = NULL;
+	if (!vm->qmp) {
+		qmp_status_many(paths, 1, word, &answered, deadline_ms);
+		return answered;
+	}
+	if (qmp_status(vm->qmp, word, deadline_ms, &err) < 0)
+		answered = err.code == VMF_E_TIMEOUT ? 0 : -1;
+	error_clear(&err);
+	return answered;
+}
+
 void vm_state_ask(struct vm *vm, struct vm_state *state, int64_t deadline_ms)
 {
-	struct vmf_error err = VMF_ERROR_INIT;
-	char *word = NULL;
+	autofree char *word = NULL;
+	int answered;
 
 	vm_state_of(vm, state);
 	if (state->phase != VM_ALIVE || str_equal(state->status, "hung"))
 		return;
-	if (vm_qmp(vm, deadline_ms, &err) == 0 && qmp_status(vm->qmp, &word, deadline_ms, &err) == 0) {
-		if (!str_equal(vm_status_word(word), state->status)) {
-			say(state, VM_ALIVE, vm_status_word(word));
-			if (!str_equal(word, "io-error"))
-				state->detail[0] = '\0';
-		}
-	} else if (err.code == VMF_E_TIMEOUT) {
+	answered = ask_status(vm, &word, deadline_ms);
+	if (answered > 0 && !str_equal(vm_status_word(word), state->status)) {
+		say(state, VM_ALIVE, vm_status_word(word));
+		if (!str_equal(word, "io-error"))
+			state->detail[0] = '\0';
+	}
+	if (answered > 0)
+		return;
+	vm_qmp_close(vm);
+	if (answered == 0) {
 		say(state, VM_ALIVE, "hung");
 		snprintf(state->detail, sizeof(state->detail), "QEMU (pid %d) does not answer",
 			(int)state->pid);
-		vm_qmp_close(vm);
 	} else { /* it ended meanwhile, perhaps */
-		vm_qmp_close(vm);
 		vm_state_of(vm, state);
 	}
-	error_clear(&err);
-	free(word);
 }
 
 int vm_need_alive(struct vm *vm, struct vm_state *state, struct vmf_error *err)
@@ -215,20 +234,28 @@ int vm_need_unlocked(struct vm *vm, struct vmf_error *err)
 
 /* ---- the run folder and its lock ---------------------------------------------------------- */
 
-/* To ask for a name that nobody has loads every module of nsswitch.conf, and most machines have no user vmf:
- * the package's own user is looked up where packages put users. */
-static struct passwd *local_user(const char *name)
+/*
+ * Our own user, else nobody: packages put both into /etc/passwd. To ask the C library costs more than all
+ * else that a look at a VM does, and loads every module of nsswitch.conf if there is no such user: as for vmf
+ * on most machines.
+ */
+static bool find_default_user(struct vm *vm)
 {
 	FILE *file = fopen("/etc/passwd", "re");
-	struct passwd *pw;
+	const struct passwd *pw;
+	bool found = false, is_own = false;
 
-	if (!file)
-		return NULL;
-	do {
-		pw = fgetpwent(file);
-	} while (pw && !str_equal(pw->pw_name, name));
-	fclose(file);
-	return pw;
+	while (file && !is_own && (pw = fgetpwent(file))) {
+		is_own = str_equal(pw->pw_name, "vmf");
+		if (!is_own && !str_equal(pw->pw_name, "nobody"))
+			continue;
+		vm->qemu_uid = pw->pw_uid;
+		vm->qemu_gid = pw->pw_gid;
+		found = true;
+	}
+	if (file)
+		fclose(file);
+	return found;
 }
 
 static int qemu_identity(struct vm *vm, struct vmf_error *err)
@@ -238,14 +265,12 @@ static int qemu_identity(struct vm *vm, struct vmf_error *err)
 
 	vm->qemu_uid = getuid();
 	vm->qemu_gid = getgid();
-	if (geteuid() != 0)
+	if (geteuid() != 0 || (!user && find_default_user(vm)))
 		return 0;
-	pw = user ? getpwnam(user) : local_user("vmf");
+	pw = getpwnam(user ? user : "nobody");
 	if (!pw && user)
 		return vmf_fail(err, VMF_E_CONFIG, 0, "`useradd --system` makes it, or set user = \"nobody\"",
 			"no user \"%s\" on this machine to run QEMU as", user);
-	if (!pw)
-		pw = getpwnam("nobody");
 	if (!pw)
 		return vmf_fail(
 			err, VMF_E_MISSING, 0, "set user = ... in vmf.conf", "no user to run QEMU as");
@@ -337,6 +362,7 @@ void vm_unlock(struct vm *vm)
 {
 	if (vm->op_fd < 0)
 		return;
+	log_progress_end(); /* the operation has ended */
 	if (faccessat(vm->run_fd, "journal", F_OK, 0) < 0 && lock_is_held(vm->op_fd, LOCK_LIFE) == 0) {
 		unlinkat(vm->run_fd, "lock", 0);
 		/* not empty: somebody was quicker and is in it now */

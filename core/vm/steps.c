@@ -4,11 +4,26 @@
 const struct step *step_find(const char *name)
 {
 	static const struct step *const all[] = {
-		&step_run_folder, &step_disk_attach, &step_nic_up, &step_display, &step_spawn, &step_ready,
-		&step_definition, &step_volume_create, &step_volume_remove, &step_file_remove,
-		&step_volume_rename, &step_file_rename, &step_save_pause, &step_save_write,
-		&step_volume_snapshot, &step_snapshot_remove, &step_volume_rollback, &step_guest_resume,
-		&step_volume_clone, &step_file_copy,
+		&step_run_folder,
+		&step_disk_attach,
+		&step_nic_up,
+		&step_display,
+		&step_spawn,
+		&step_ready,
+		&step_definition,
+		&step_volume_create,
+		&step_volume_remove,
+		&step_file_remove,
+		&step_volume_rename,
+		&step_file_rename,
+		&step_save_pause,
+		&step_save_write,
+		&step_volume_snapshot,
+		&step_snapshot_remove,
+		&step_volume_rollback,
+		&step_guest_resume,
+		&step_volume_clone,
+		&step_file_copy,
 	};
 
 	for (size_t i = 0; i < VMF_COUNT(all); i++)

@@ -19,22 +19,32 @@ static int tear_down(struct vm *vm, struct vmf_error *err)
 	return plan_undo_start(vm, err);
 }
 
+/* Nothing is waited for but the end: quit follows the capabilities at once, and while QEMU ends the plugins
+ * that will tidy up are loaded. */
+static bool ask_to_quit(struct vm *vm)
+{
+	autofree char *path = str_printf("%s/qmp", vm->run_dir);
+	struct vmf_error quiet = VMF_ERROR_INIT;
+	bool is_sent;
+
+	if (!vm->qmp)
+		vm->qmp = qmp_begin(path, -1, &quiet);
+	is_sent = vm->qmp && qmp_post(vm->qmp, "quit", time_now_ms() + 2000, &quiet) == 0;
+	error_clear(&quiet);
+	plan_prepare_undo(vm);
+	return is_sent;
+}
+
 /* From polite to rude; each has its time. What is stopped by a signal hears nothing but SIGKILL. */
 static int end_alive(struct vm *vm, enum vm_stop_how how, struct vm_state *state, struct vmf_error *err)
 {
 	autoclose int pidfd = state->pid > 0 ? proc_pidfd(state->pid) : -1;
 	bool is_hung = str_equal(state->status, "hung");
-	struct vmf_error quiet = VMF_ERROR_INIT;
 
 	if (pidfd < 0) /* dead already, or never known: the undo sorts it out */
 		return 0;
 	if (how == STOP_QUIT && !is_hung) {
-		int64_t deadline = time_now_ms() + 2000;
-
-		if (vm_qmp(vm, deadline, &quiet) == 0)
-			qmp_command(vm->qmp, "quit", NULL, NULL, deadline, &quiet);
-		error_clear(&quiet);
-		if (proc_wait_end(pidfd, time_now_ms() + (vm->qmp ? 5000 : 0)))
+		if (proc_wait_end(pidfd, time_now_ms() + (ask_to_quit(vm) ? 7000 : 0)))
 			return 0;
 		log_warn("vm \"%s\": QEMU does not listen, it is ended by SIGTERM", vm->name);
 		proc_signal(pidfd, SIGTERM);

@@ -361,6 +361,8 @@ enum journal_state {
 enum journal_state plan_journal_state(const char *path);
 /* Notes in the start's journal that its tear-down has begun: if we die, the next one goes on with it. */
 int plan_mark_ending(struct vm *vm, struct vmf_error *err);
+/* Loads the plugins that plan_undo_start() will call: as much as can be done while QEMU still ends. */
+void plan_prepare_undo(struct vm *vm);
 /* The steps of a start, undone: tear-down. */
 int plan_undo_start(struct vm *vm, struct vmf_error *err);
 char *plan_journal_path(const struct ctx *ctx, const char *name, bool lasting);

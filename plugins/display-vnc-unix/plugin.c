@@ -20,9 +20,12 @@
 #include <vmf/plugin.h>
 
 static const struct vmf_option options[] = {
-	{.name = "share", .type = VMF_OPT_ENUM, .default_value = "force-shared",
+	{.name = "share",
+		.type = VMF_OPT_ENUM,
+		.default_value = "force-shared",
 		.choices = "allow-exclusive|force-shared|ignore",
-		.help = "whether a viewer may have the screen to itself (allow-exclusive) or not", .since = "0.1"},
+		.help = "whether a viewer may have the screen to itself (allow-exclusive) or not",
+		.since = "0.1"},
 };
 
 /* The socket's path, or NULL and ERR. */
@@ -57,9 +60,11 @@ static int vnc_prepare(const struct vmf_call *c, struct vmf_display *display, st
 	if (!path)
 		return -1;
 	share = c->host->alloc(c, sizeof(*share));
-	*share = (struct vmf_prop){.key = "share", .type = VMF_PROP_STRING, .string = c->host->opt_string(c, "share")};
+	*share = (struct vmf_prop){
+		.key = "share", .type = VMF_PROP_STRING, .string = c->host->opt_string(c, "share")};
 	display->vnc = c->host->printf(c, "unix:%s", path);
-	display->props = (struct vmf_props){.items = share, .count = share->string ? 1 : 0, .stride = sizeof(*share)};
+	display->props =
+		(struct vmf_props){.items = share, .count = share->string ? 1 : 0, .stride = sizeof(*share)};
 	return 0;
 }
 
@@ -79,14 +84,16 @@ static int hold_socket(const struct vmf_call *c, const char *path, struct vmf_er
 	struct stat st;
 
 	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
-		return c->host->fail(err, VMF_E_STATE, 0, "start the VM first", "there is no VNC socket %s", path);
-	if (fd < 0)
 		return c->host->fail(
-			err, errno == EACCES ? VMF_E_PERMISSION : VMF_E_FAILED, errno, NULL, "cannot open %s", path);
+			err, VMF_E_STATE, 0, "start the VM first", "there is no VNC socket %s", path);
+	if (fd < 0)
+		return c->host->fail(err, errno == EACCES ? VMF_E_PERMISSION : VMF_E_FAILED, errno, NULL,
+			"cannot open %s", path);
 	if (fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode))
 		return fd;
 	close(fd);
-	return c->host->fail(err, VMF_E_FAILED, 0, "stop the VM: its QEMU cannot be trusted", "%s is not a socket", path);
+	return c->host->fail(
+		err, VMF_E_FAILED, 0, "stop the VM: its QEMU cannot be trusted", "%s is not a socket", path);
 }
 
 static int vnc_info(const struct vmf_call *c, struct vmf_display_info *info, struct vmf_error *err)
@@ -154,9 +161,9 @@ static int vnc_open(const struct vmf_call *c, int *fd, struct vmf_error *err)
 		c->host->fail(err, VMF_E_STATE, 0, "start the VM first", "nobody listens on %s", path);
 	else
 		c->host->fail(err,
-			errno == EACCES          ? VMF_E_PERMISSION
-				: errno == ETIMEDOUT ? VMF_E_TIMEOUT
-						     : VMF_E_FAILED,
+			errno == EACCES	     ? VMF_E_PERMISSION
+			: errno == ETIMEDOUT ? VMF_E_TIMEOUT
+					     : VMF_E_FAILED,
 			errno, NULL, "cannot connect to %s", path);
 	if (s >= 0)
 		close(s);

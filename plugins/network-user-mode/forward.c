@@ -41,7 +41,8 @@ static bool parse_address(const char *text, char address[16])
 	return true;
 }
 
-static const char *set(struct forward *f, const char *host, const char *port, const char *guest, const char *guest_port)
+static const char *set(
+	struct forward *f, const char *host, const char *port, const char *guest, const char *guest_port)
 {
 	int number = parse_port(port, true), guest_number = parse_port(guest_port, false);
 
@@ -118,8 +119,8 @@ const char *forward_parse(const char *text, struct forward *f)
 
 void forward_format(const struct forward *f, char text[FORWARD_LENGTH])
 {
-	snprintf(text, FORWARD_LENGTH, "%s:%s:%u-%s:%u", f->is_udp ? "udp" : "tcp", f->host, f->host_port, f->guest,
-		f->guest_port);
+	snprintf(text, FORWARD_LENGTH, "%s:%s:%u-%s:%u", f->is_udp ? "udp" : "tcp", f->host, f->host_port,
+		f->guest, f->guest_port);
 }
 
 /* ---- ports of this host ------------------------------------------------------------------- */
@@ -127,7 +128,8 @@ void forward_format(const struct forward *f, char text[FORWARD_LENGTH])
 int forward_try(const struct forward *f)
 {
 	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(f->host_port)};
-	int s = socket(AF_INET, (f->is_udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0), one = 1, errnum = 0;
+	int s = socket(AF_INET, (f->is_udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0), one = 1,
+	    errnum = 0;
 
 	if (s < 0)
 		return errno;
@@ -152,7 +154,8 @@ uint16_t forward_choose(const struct forward *f, const char *seed)
 	hash = (hash ^ (f->guest_port >> 8)) * 16777619u;
 	for (uint32_t i = 0; i < CHOSEN_COUNT; i++) {
 		/* a step that has no factor in common with the count visits all of them */
-		candidate.host_port = (uint16_t)(CHOSEN_FROM + (hash % CHOSEN_COUNT + i * 7919u) % CHOSEN_COUNT);
+		candidate.host_port =
+			(uint16_t)(CHOSEN_FROM + (hash % CHOSEN_COUNT + i * 7919u) % CHOSEN_COUNT);
 		if (forward_try(&candidate) == 0)
 			return candidate.host_port;
 	}
@@ -161,7 +164,8 @@ uint16_t forward_choose(const struct forward *f, const char *seed)
 
 bool forward_same_port(const struct forward *a, const struct forward *b)
 {
-	bool both = strcmp(a->host, b->host) == 0 || strcmp(a->host, "0.0.0.0") == 0 || strcmp(b->host, "0.0.0.0") == 0;
+	bool both = strcmp(a->host, b->host) == 0 || strcmp(a->host, "0.0.0.0") == 0 ||
+		    strcmp(b->host, "0.0.0.0") == 0;
 
 	return a->host_port && a->host_port == b->host_port && a->is_udp == b->is_udp && both;
 }

@@ -22,19 +22,40 @@
 #define STATE "hostfwd"
 
 static const struct vmf_option options[] = {
-	{.name = "hostfwd", .type = VMF_OPT_LIST,
-		.help = "ports of this host that lead to the guest: {\"2222:22\", \"0:80\"}; 0: a free port", .since = "0.1"},
-	{.name = "net", .type = VMF_OPT_STRING, .default_value = DEFAULT_NET,
-		.help = "the guest's network; the guest gets its address 15, the gateway has 2", .since = "0.1"},
-	{.name = "dns", .type = VMF_OPT_STRING,
+	{.name = "hostfwd",
+		.type = VMF_OPT_LIST,
+		.help = "ports of this host that lead to the guest: {\"2222:22\", \"0:80\"}; 0: a free port",
+		.since = "0.1"},
+	{.name = "net",
+		.type = VMF_OPT_STRING,
+		.default_value = DEFAULT_NET,
+		.help = "the guest's network; the guest gets its address 15, the gateway has 2",
+		.since = "0.1"},
+	{.name = "dns",
+		.type = VMF_OPT_STRING,
 		.help = "the name server's address as the guest sees it, inside net; the network's address 3",
 		.since = "0.1"},
-	{.name = "hostname", .type = VMF_OPT_STRING, .help = "the name that DHCP tells the guest", .since = "0.1"},
-	{.name = "restrict", .type = VMF_OPT_BOOL, .default_value = "no",
-		.help = "the guest reaches nothing outside; forwarded ports still work", .since = "0.1"},
-	{.name = "ipv6", .type = VMF_OPT_BOOL, .default_value = "yes", .help = "the guest has IPv6, too", .since = "0.1"},
-	{.name = "tftp", .type = VMF_OPT_PATH, .help = "a folder that the guest can read by TFTP", .since = "0.1"},
-	{.name = "bootfile", .type = VMF_OPT_STRING, .help = "the file in it that the guest's firmware boots",
+	{.name = "hostname",
+		.type = VMF_OPT_STRING,
+		.help = "the name that DHCP tells the guest",
+		.since = "0.1"},
+	{.name = "restrict",
+		.type = VMF_OPT_BOOL,
+		.default_value = "no",
+		.help = "the guest reaches nothing outside; forwarded ports still work",
+		.since = "0.1"},
+	{.name = "ipv6",
+		.type = VMF_OPT_BOOL,
+		.default_value = "yes",
+		.help = "the guest has IPv6, too",
+		.since = "0.1"},
+	{.name = "tftp",
+		.type = VMF_OPT_PATH,
+		.help = "a folder that the guest can read by TFTP",
+		.since = "0.1"},
+	{.name = "bootfile",
+		.type = VMF_OPT_STRING,
+		.help = "the file in it that the guest's firmware boots",
 		.since = "0.1"},
 };
 
@@ -52,10 +73,11 @@ struct plan {
 	size_t n_forwards;
 };
 
-static int wrong(const struct vmf_call *c, struct vmf_error *err, const char *option, const char *hint, const char *what)
+static int wrong(const struct vmf_call *c, struct vmf_error *err, const char *option, const char *hint,
+	const char *what)
 {
-	return c->host->fail(err, VMF_E_CONFIG, 0, hint, "%s: %s = \"%s\": %s", c->host->opt_origin(c, option), option,
-		c->host->opt_string(c, option), what);
+	return c->host->fail(err, VMF_E_CONFIG, 0, hint, "%s: %s = \"%s\": %s",
+		c->host->opt_origin(c, option), option, c->host->opt_string(c, option), what);
 }
 
 static int parse_net(const struct vmf_call *c, struct plan *plan, struct vmf_error *err)
@@ -79,12 +101,14 @@ static int parse_net(const struct vmf_call *c, struct plan *plan, struct vmf_err
 	plan->mask = ~(uint32_t)0 << (32 - prefix);
 	plan->net = ntohl(in.s_addr) & plan->mask;
 	if (plan->net != ntohl(in.s_addr))
-		return wrong(c, err, "net", "the address of a network ends in zero bits", "has bits behind the prefix");
+		return wrong(c, err, "net", "the address of a network ends in zero bits",
+			"has bits behind the prefix");
 	if (!dns)
 		return 0;
 	if (inet_pton(AF_INET, dns, &in) != 1 || (ntohl(in.s_addr) & plan->mask) != plan->net ||
 		ntohl(in.s_addr) == plan->net + 2)
-		return wrong(c, err, "dns", "it is where QEMU answers the guest; the host's own resolver is asked behind it",
+		return wrong(c, err, "dns",
+			"it is where QEMU answers the guest; the host's own resolver is asked behind it",
 			"not an address of the guest's network, or the gateway's");
 	return 0;
 }
@@ -95,20 +119,23 @@ static int parse_forwards(const struct vmf_call *c, struct plan *plan, struct vm
 	size_t count = h->opt_count(c, "hostfwd");
 
 	if (count > MAX_FORWARDS)
-		return h->fail(err, VMF_E_CONFIG, 0, NULL, "%s: hostfwd has %zu forwards, at most %d are possible",
-			h->opt_origin(c, "hostfwd"), count, MAX_FORWARDS);
+		return h->fail(err, VMF_E_CONFIG, 0, NULL,
+			"%s: hostfwd has %zu forwards, at most %d are possible", h->opt_origin(c, "hostfwd"),
+			count, MAX_FORWARDS);
 	for (size_t i = 0; i < count; i++) {
 		const char *text = h->opt_item(c, "hostfwd", i);
 		const char *why = forward_parse(text, &plan->forwards[i]);
 
 		if (why)
-			return h->fail(err, VMF_E_CONFIG, 0, "write it as 2222:22, udp:5353:53 or 0.0.0.0:8080:80",
+			return h->fail(err, VMF_E_CONFIG, 0,
+				"write it as 2222:22, udp:5353:53 or 0.0.0.0:8080:80",
 				"%s: hostfwd \"%s\": %s", h->opt_origin(c, "hostfwd"), text, why);
 		for (size_t j = 0; j < i; j++)
 			if (forward_same_port(&plan->forwards[i], &plan->forwards[j]))
-				return h->fail(err, VMF_E_CONFIG, 0, "choose another port, or 0 for a free one",
-					"%s: hostfwd \"%s\": port %u is forwarded twice", h->opt_origin(c, "hostfwd"), text,
-					plan->forwards[i].host_port);
+				return h->fail(err, VMF_E_CONFIG, 0,
+					"choose another port, or 0 for a free one",
+					"%s: hostfwd \"%s\": port %u is forwarded twice",
+					h->opt_origin(c, "hostfwd"), text, plan->forwards[i].host_port);
 	}
 	plan->n_forwards = count;
 	return 0;
@@ -142,7 +169,9 @@ static int check_ports(const struct vmf_call *c, const struct plan *plan, struct
 
 		if (errnum == EADDRINUSE)
 			return h->fail(err, VMF_E_BUSY, 0,
-				h->printf(c, "choose another, or 0 for a free one; ss -lp%c 'sport = %u' shows who has it",
+				h->printf(c,
+					"choose another, or 0 for a free one; ss -lp%c 'sport = %u' shows "
+					"who has it",
 					f->is_udp ? 'u' : 't', f->host_port),
 				"%s: host %sport %u is taken", origin, proto, f->host_port);
 		if (errnum == EACCES)
@@ -152,8 +181,8 @@ static int check_ports(const struct vmf_call *c, const struct plan *plan, struct
 			return h->fail(err, VMF_E_CONFIG, 0, "ip address shows those that it has",
 				"%s: this host has no address %s", origin, f->host);
 		if (errnum)
-			return h->fail(err, VMF_E_FAILED, errnum, NULL, "%s: cannot listen on host %sport %u", origin, proto,
-				f->host_port);
+			return h->fail(err, VMF_E_FAILED, errnum, NULL, "%s: cannot listen on host %sport %u",
+				origin, proto, f->host_port);
 	}
 	return 0;
 }
@@ -169,7 +198,8 @@ static int user_check(const struct vmf_call *c, const struct vmf_nic *nic, struc
 /* Ports for those that want a free one, none of them twice. */
 static int choose_ports(const struct vmf_call *c, struct plan *plan, struct vmf_error *err)
 {
-	const char *seed = c->host->printf(c, "%s/%s", c->vm && c->vm->uuid ? c->vm->uuid : "", c->slot ? c->slot : "");
+	const char *seed =
+		c->host->printf(c, "%s/%s", c->vm && c->vm->uuid ? c->vm->uuid : "", c->slot ? c->slot : "");
 
 	for (size_t i = 0; i < plan->n_forwards; i++) {
 		struct forward *f = &plan->forwards[i];
@@ -177,19 +207,22 @@ static int choose_ports(const struct vmf_call *c, struct plan *plan, struct vmf_
 
 		for (unsigned tries = 0; again && tries < 100; tries++) {
 			again = false;
-			f->host_port = forward_choose(f, tries ? c->host->printf(c, "%s/%u", seed, tries) : seed);
+			f->host_port =
+				forward_choose(f, tries ? c->host->printf(c, "%s/%u", seed, tries) : seed);
 			for (size_t j = 0; j < plan->n_forwards; j++)
 				again = again || (j != i && forward_same_port(f, &plan->forwards[j]));
 		}
 		if (again || f->host_port == 0)
-			return c->host->fail(err, VMF_E_BUSY, 0, "name a port yourself", "%s has no free port", f->host);
+			return c->host->fail(
+				err, VMF_E_BUSY, 0, "name a port yourself", "%s has no free port", f->host);
 	}
 	return 0;
 }
 
 static void add(struct vmf_props *props, const char *key, uint32_t type, const char *string, int64_t number)
 {
-	props->items[props->count++] = (struct vmf_prop){.key = key, .type = type, .string = string, .number = number};
+	props->items[props->count++] =
+		(struct vmf_prop){.key = key, .type = type, .string = string, .number = number};
 }
 
 static void add_string(const struct vmf_call *c, struct vmf_props *props, const char *key)
@@ -208,9 +241,9 @@ static const char *describe(const struct vmf_call *c, const struct plan *plan)
 	for (size_t i = 0; i < plan->n_forwards; i++) {
 		const struct forward *f = &plan->forwards[i];
 
-		text = c->host->printf(c, "%s%s%sport %u of %s leads to port %u", text ? text : "", text ? ", " : "",
-			f->is_udp ? "udp " : "", f->host_port, strcmp(f->host, "127.0.0.1") == 0 ? "this host" : f->host,
-			f->guest_port);
+		text = c->host->printf(c, "%s%s%sport %u of %s leads to port %u", text ? text : "",
+			text ? ", " : "", f->is_udp ? "udp " : "", f->host_port,
+			strcmp(f->host, "127.0.0.1") == 0 ? "this host" : f->host, f->guest_port);
 	}
 	return text;
 }
@@ -235,7 +268,8 @@ static void fill(const struct vmf_call *c, const struct plan *plan, struct vmf_n
 		add(props, "ipv6", VMF_PROP_BOOL, NULL, 0);
 	for (size_t i = 0; i < plan->n_forwards; i++) {
 		forward_format(&plan->forwards[i], text);
-		add(props, c->host->printf(c, "hostfwd.%zu.str", i), VMF_PROP_STRING, c->host->strdup(c, text), 0);
+		add(props, c->host->printf(c, "hostfwd.%zu.str", i), VMF_PROP_STRING,
+			c->host->strdup(c, text), 0);
 	}
 	netdev->note = describe(c, plan);
 }
@@ -251,7 +285,8 @@ static int remember(const struct vmf_call *c, const struct plan *plan, struct vm
 	return plan->n_forwards ? c->host->state_set(c, STATE, all, err) : 0;
 }
 
-static int user_up(const struct vmf_call *c, const struct vmf_nic *nic, struct vmf_netdev *netdev, struct vmf_error *err)
+static int user_up(
+	const struct vmf_call *c, const struct vmf_nic *nic, struct vmf_netdev *netdev, struct vmf_error *err)
 {
 	struct plan plan;
 
@@ -277,7 +312,8 @@ static const char **words(const struct vmf_call *c, const char *text)
 	char *copy = c->host->strdup(c, text), *save = NULL;
 	size_t n = 0;
 
-	for (char *word = strtok_r(copy, " ", &save); word && n < MAX_FORWARDS; word = strtok_r(NULL, " ", &save))
+	for (char *word = strtok_r(copy, " ", &save); word && n < MAX_FORWARDS;
+		word = strtok_r(NULL, " ", &save))
 		list[n++] = word;
 	return list;
 }

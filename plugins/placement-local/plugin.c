@@ -79,15 +79,16 @@ static int local_forward(const struct vmf_call *c, const char *remote_path, int 
 
 	if (strlen(remote_path) >= sizeof(address.sun_path))
 		return c->host->fail(err, VMF_E_CONFIG, 0, "choose a shorter run folder",
-			"the socket's path %s is longer than %zu bytes", remote_path, sizeof(address.sun_path) - 1);
+			"the socket's path %s is longer than %zu bytes", remote_path,
+			sizeof(address.sun_path) - 1);
 	strcpy(address.sun_path, remote_path);
 	s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (s >= 0 && connect(s, (struct sockaddr *)&address, sizeof(address)) == 0) {
 		*fd = s;
 		return 0;
 	}
-	c->host->fail(err, errno == EACCES ? VMF_E_PERMISSION : VMF_E_FAILED, errno, NULL, "cannot connect to %s",
-		remote_path);
+	c->host->fail(err, errno == EACCES ? VMF_E_PERMISSION : VMF_E_FAILED, errno, NULL,
+		"cannot connect to %s", remote_path);
 	if (s >= 0)
 		close(s);
 	return -1;

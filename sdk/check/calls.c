@@ -367,7 +367,8 @@ static void snapshot_volume(struct subject *s, const char *name)
 	struct vmf_snapshot_list list = {0};
 	struct vmf_pool pool = {.size = sizeof(pool)};
 
-	if (!ops->snapshot || (ops->check && MUST(s, ops, check, &pool, &err) && !(pool.caps & VMF_STORAGE_SNAPSHOT)))
+	if (!ops->snapshot ||
+		(ops->check && MUST(s, ops, check, &pool, &err) && !(pool.caps & VMF_STORAGE_SNAPSHOT)))
 		return;
 	if (!MUST(s, ops, snapshot, name, "one", &err))
 		return;

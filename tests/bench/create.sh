@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: ISC
 # A VM with a new disk of 10 GiB against the disk alone, made by qemu-img.
 
-. "${top_srcdir:-.}/tests/bench/lib.sh"
+. "${BASH_SOURCE[0]%/*}/lib.sh"
 need qemu-img qemu-utils
 
 pairs -l "create, disk of 10 GiB" -y qemu-img -r 1.15 -m 16 \

@@ -5,12 +5,31 @@
 # `make bench` sets the variables; by hand, in the build folder after a `make bench`: bash ../tests/bench/NAME.sh
 
 # shellcheck source=tests/lib.sh
-. "${top_srcdir:-.}/tests/lib.sh"
+. "${BASH_SOURCE[0]%/*}/../lib.sh"
 bench=$top_builddir/tests/bench
-bare=$scratch/bare # bare QEMU's sockets and logs
-mkdir -p "$bare" "$VMF_HOME/etc/vms"
+
+# What runs has its sockets and state on a tmpfs, as it has below /run of most machines.
+volatile=$scratch
+for folder in /run /dev/shm; do
+	if [ -w $folder ] && [ "$(stat -f -c %T $folder)" = tmpfs ]; then
+		volatile=$(mktemp -d $folder/vmf.XXXXXX) || exit 1
+		chmod 711 "$volatile"
+		trap 'cleanup; rm -rf "$volatile"' EXIT
+		break
+	fi
+done
+bare=$volatile/bare # bare QEMU's sockets and logs
+
+# home FOLDER: a home with nothing in it
+home()
+{
+	mkdir -p "$1/etc/vms" "$1/lib/log"
+	mkdir -m 711 "$volatile/run-${1##*/}"
+	ln -s "$volatile/run-${1##*/}" "$1/run"
+	printf '%s\n' 'accel = "tcg"' 'memory = "256M"' >"$1/etc/vmf.conf"
+}
+home "$VMF_HOME"
 : "${PAIRS:=30}"
-printf '%s\n' 'accel = "tcg"' 'memory = "256M"' >"$VMF_HOME/etc/vmf.conf"
 
 # pairs OPTION...: one line of the report; it is no failure if a target is missed, but it is if a command fails
 pairs()
@@ -37,8 +56,7 @@ define()
 {
 	local home=${2:-$VMF_HOME} i
 
-	mkdir -p "$home/etc/vms"
-	[ "$home" = "$VMF_HOME" ] || cp "$VMF_HOME/etc/vmf.conf" "$home/etc/"
+	[ "$home" = "$VMF_HOME" ] || home "$home"
 	for ((i = 1; i <= $1; i++)); do
 		printf 'uuid = "%08x-5c1b-4c0e-9d53-3f1f7c2b8a60"\nmemory = "256M"\ncpus = "1"\n' "$i" \
 			>"$home/etc/vms/vm$i.conf"

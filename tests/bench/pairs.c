@@ -46,6 +46,7 @@ struct series {
 static struct {
 	const char *label, *left;
 	int pairs, jobs;
+	bool has_sessions;
 	double ratio, ms, extra_ms, mib; /* targets; 0: none */
 } want = {.label = "", .pairs = 30, .jobs = 1};
 
@@ -93,11 +94,17 @@ static void split(const char *command, int job, char words[WORDS_MAX][WORD_MAX],
 
 static pid_t spawn(char *const argv[], const posix_spawn_file_actions_t *actions)
 {
+	posix_spawnattr_t attributes;
 	pid_t pid;
-	int error = posix_spawnp(&pid, argv[0], actions, NULL, argv, environ);
+	int error;
 
+	posix_spawnattr_init(&attributes);
+	if (want.has_sessions)
+		posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID);
+	error = posix_spawnp(&pid, argv[0], actions, &attributes, argv, environ);
 	if (error)
 		die(strerror(error), argv[0]);
+	posix_spawnattr_destroy(&attributes);
 	return pid;
 }
 
@@ -240,6 +247,8 @@ static void usage(void)
 		"  -A, -B COMMAND   shell commands to be run before each, -C, -D after each\n"
 		"  -x, -y NAME      what A and B are called: vmf, bare\n"
 		"  -n PAIRS         30   -j JOBS  so many at the same time: 1\n"
+		"  -s               each in a session of its own, as the kernel may share the processors by "
+		"session\n"
 		"  -k NAME          what A may leave running\n"
 		"targets: -r RATIO  -t MS of A  -d MS that A may take longer  -m MIB of A's peak memory\n");
 	exit(2);
@@ -249,7 +258,7 @@ static void read_options(int argc, char **argv, struct side *a, struct side *b)
 {
 	int option;
 
-	while ((option = getopt(argc, argv, "l:a:b:A:B:C:D:x:y:n:j:k:r:t:d:m:")) != -1) {
+	while ((option = getopt(argc, argv, "l:a:b:A:B:C:D:x:y:n:j:sk:r:t:d:m:")) != -1) {
 		switch (option) {
 		case 'l':
 			want.label = optarg;
@@ -283,6 +292,9 @@ static void read_options(int argc, char **argv, struct side *a, struct side *b)
 			break;
 		case 'j':
 			want.jobs = atoi(optarg);
+			break;
+		case 's':
+			want.has_sessions = true;
 			break;
 		case 'k':
 			want.left = optarg;

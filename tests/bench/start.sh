@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: ISC
 # Start, until the guest's CPU runs: one VM, twenty at once, and what vmf itself takes of it.
 
-. "${top_srcdir:-.}/tests/bench/lib.sh"
+. "${BASH_SOURCE[0]%/*}/lib.sh"
 need qemu-system-x86_64 qemu-system-x86
 
 create one create --disk 1G
@@ -30,6 +30,6 @@ done
 wait
 END
 PAIRS=$(((PAIRS + 2) / 3))
-pairs -l "start, twenty at once" -j 20 -r 1.10 -m 16 -k qemu-system \
+pairs -l "start, twenty at once" -s -j 20 -r 1.10 -m 16 -k qemu-system \
 	-a "$VMF vm% start" -C "sh $scratch/stop vmf" \
 	-b "$bench/bare start $bare/vm%/qmp $bare/vm%.args" -D "sh $scratch/stop bare"

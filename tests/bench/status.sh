@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: ISC
 # The state of a running VM against what libvirt's client takes for it.
 
-. "${top_srcdir:-.}/tests/bench/lib.sh"
+. "${BASH_SOURCE[0]%/*}/lib.sh"
 need qemu-system-x86_64 qemu-system-x86
 define 1
 "$VMF" vm1 start >/dev/null || exit 1

@@ -3,7 +3,6 @@
 # make distcheck: builds and tests from a read-only source tree, installs, uninstalls, leaves nothing behind. The system
 # tests have run elsewhere.
 
-# shellcheck disable=SC2016 # make expands variables in single quotes
 . "${0%/*}/common.sh"
 
 plan 4

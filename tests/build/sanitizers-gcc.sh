@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: ISC
 # The unit tests under gcc's address and undefined behaviour sanitizers.
 
-# shellcheck disable=SC2016 # make expands variables in single quotes
 . "${0%/*}/common.sh"
 
 need_tree

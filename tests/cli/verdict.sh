@@ -19,7 +19,7 @@ for program in configure build/config.status build/vmf; do
 done
 printf '#!/bin/sh\necho /nowhere\n' >"$tree/tests/guest/build.sh"
 chmod +x "$tree/tests/guest/build.sh"
-printf 'all:\n\ncheck-build:\n\ncheck:\n\t./run\n' >"$tree/build/Makefile"
+printf 'all:\n\ncheck-build:\n\ncheck-all:\n\t./run\n' >"$tree/build/Makefile"
 
 # check NAME STATUS LAST-LINE SCRIPT...: each script is a test; make check fails if one does, as automake's does
 check()

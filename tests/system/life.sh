@@ -104,7 +104,7 @@ result $? "started once more"
 ok "config --origin" "$VMF" demo0 config --origin
 says "names files and lines" 'demo0.conf:[0-9]+'
 guest_ready demo0
-ok "shutdown and destroy" "$VMF" demo0 shutdown --timeout 30 destroy --yes
+ok "shutdown and destroy" "$VMF" demo0 shutdown --timeout 90 destroy --yes
 ok "the other one is stopped and destroyed" "$VMF" demo1 stop destroy --yes
 ok "no process, file, socket or link is left" world_same
 [ "$(find "$VMF_HOME" -type f ! -path '*/classes/*')" = "" ]

@@ -203,8 +203,7 @@ ok "it stops" "$VMF" live stop
 
 # ---- killed --------------------------------------------------------------------------------------------
 
-# each_point WHAT PREPARE CHECK WORDS...: a kill at each point that the words pass; CHECK after the next command that
-# takes the VM
+# each_point WHAT PREPARE CHECK WORDS...: a kill at each point that the words pass; CHECK after the next command
 each_point()
 {
 	local what=$1 prepare=$2 check=$3 n=0 status
@@ -219,7 +218,7 @@ each_point()
 		{ VMF_FAULT=kill:$n "$VMF" "$@"; } >"$out" 2>&1 </dev/null
 		status=$?
 		[ $status = 137 ] || break
-		"$VMF" "$1" snapshot --delete none >>"$out" 2>&1 </dev/null
+		"$VMF" "$1" status >>"$out" 2>&1 </dev/null
 		$check >>"$out" 2>&1
 		result $? "$what killed at point $n"
 	done
@@ -333,7 +332,9 @@ if command -v mkfs.xfs >/dev/null && [ "$(id -u)" = 0 ] && mkdir "$scratch/xfs" 
 	ok "and take no room" [ $((after - before)) -lt 20000 ]
 	umount "$scratch/xfs"
 else
-	skip "full copies where blocks can be shared" "xfsprogs, root and loop devices are needed (Debian: xfsprogs)"
+	reason="not possible here: it takes root and loop devices"
+	command -v mkfs.xfs >/dev/null || reason="mkfs.xfs is missing (Debian: xfsprogs)"
+	skip "full copies where blocks can be shared" "$reason"
 fi
 
 plan_now

@@ -67,7 +67,7 @@ ok "the guest switches itself off" "$VMF" web wait off --timeout 20
 fails "status says off" 20 "$VMF" web status
 ok "and nothing is left" world_same
 ok "the next start works" "$VMF" web start
-ok "shutdown by the power button" sh -c "\"\$VMF\" web console --until 'vmf-guest: ready' --history 1000 --timeout 60s >/dev/null && exec \"\$VMF\" web shutdown --timeout 30"
+ok "shutdown by the power button" sh -c "\"\$VMF\" web console --until 'vmf-guest: ready' --history 1000 --timeout 60s >/dev/null && exec \"\$VMF\" web shutdown --timeout 90"
 ok "nothing is left of that" world_same
 
 # ---- io-error ---------------------------------------------------------------------------------------

@@ -117,17 +117,28 @@ END_TEST
 
 /* ---- structured values -------------------------------------------------------------------- */
 
-#define TEXT(k, v) {.key = k, .type = VMF_PROP_STRING, .string = v}
-#define NUMBER(k, v) {.key = k, .type = VMF_PROP_INT, .number = v}
-#define TRUTH(k, v) {.key = k, .type = VMF_PROP_BOOL, .number = v}
+#define TEXT(k, v) \
+	{ \
+		.key = k, .type = VMF_PROP_STRING, .string = v \
+	}
+#define NUMBER(k, v) \
+	{ \
+		.key = k, .type = VMF_PROP_INT, .number = v \
+	}
+#define TRUTH(k, v) \
+	{ \
+		.key = k, .type = VMF_PROP_BOOL, .number = v \
+	}
 
 static const struct {
 	struct vmf_prop items[5];
 	const char *json; /* NULL: an error */
 } values[] = {
 	{{{0}}, "{}"},
-	{{TEXT("a", "x"), NUMBER("b", -7), TRUTH("c", 1), TRUTH("d", 0)}, "{\"a\":\"x\",\"b\":-7,\"c\":true,\"d\":false}"},
-	{{TEXT("a.b.c", "x"), NUMBER("a.b.d", 1), NUMBER("a.e", 2)}, "{\"a\":{\"b\":{\"c\":\"x\",\"d\":1},\"e\":2}}"},
+	{{TEXT("a", "x"), NUMBER("b", -7), TRUTH("c", 1), TRUTH("d", 0)},
+		"{\"a\":\"x\",\"b\":-7,\"c\":true,\"d\":false}"},
+	{{TEXT("a.b.c", "x"), NUMBER("a.b.d", 1), NUMBER("a.e", 2)},
+		"{\"a\":{\"b\":{\"c\":\"x\",\"d\":1},\"e\":2}}"},
 	{{TEXT("l.0.str", "x"), TEXT("l.1.str", "y")}, "{\"l\":[{\"str\":\"x\"},{\"str\":\"y\"}]}"},
 	{{TEXT("l.0", "x"), TEXT("l.1", "y")}, "{\"l\":[\"x\",\"y\"]}"},
 	{{TEXT("l.0.0", "x"), TEXT("l.0.1", "y")}, "{\"l\":[[\"x\",\"y\"]]}"},
@@ -184,21 +195,24 @@ START_TEST(netdev_of_values)
 
 	ck_assert_int_eq(qemu_args_netdev(&args, "n0", &netdev, &err), 0);
 	ck_assert_str_eq(args.argv.items[1], "-netdev");
-	expect_json(last_json(), "{\"type\":\"user\",\"id\":\"n0\",\"hostfwd\":[{\"str\":\"tcp:127.0.0.1:2222-:22\"}],"
-				 "\"restrict\":true}");
+	expect_json(last_json(),
+		"{\"type\":\"user\",\"id\":\"n0\",\"hostfwd\":[{\"str\":\"tcp:127.0.0.1:2222-:22\"}],"
+		"\"restrict\":true}");
 }
 END_TEST
 
 START_TEST(netdev_of_fds)
 {
-	struct vmf_netdev netdev = {.type = "tap", .fd_prop = "fds", .n_fds = 2, .n_vhost_fds = 2, .queues = 2};
+	struct vmf_netdev netdev = {
+		.type = "tap", .fd_prop = "fds", .n_fds = 2, .n_vhost_fds = 2, .queues = 2};
 	autofree char *wanted = NULL;
 
 	for (int i = 0; i < 2; i++) {
 		netdev.fds[i] = open(disk, O_RDWR | O_CLOEXEC);
 		netdev.vhost_fds[i] = open(disk, O_RDWR | O_CLOEXEC);
 	}
-	wanted = str_printf("{\"type\":\"tap\",\"id\":\"n0\",\"fds\":\"%d:%d\",\"vhost\":true,\"vhostfds\":\"%d:%d\"}",
+	wanted = str_printf(
+		"{\"type\":\"tap\",\"id\":\"n0\",\"fds\":\"%d:%d\",\"vhost\":true,\"vhostfds\":\"%d:%d\"}",
 		netdev.fds[0], netdev.fds[1], netdev.vhost_fds[0], netdev.vhost_fds[1]);
 	ck_assert_int_eq(qemu_args_netdev(&args, "n0", &netdev, &err), 0);
 	expect_json(last_json(), wanted);
@@ -215,7 +229,8 @@ START_TEST(netdev_with_an_fd_below)
 	autofree char *wanted = NULL;
 
 	netdev.fds[0] = open(disk, O_RDWR | O_CLOEXEC);
-	wanted = str_printf("{\"type\":\"stream\",\"id\":\"n0\",\"server\":false,\"addr\":{\"type\":\"fd\",\"str\":\"%d\"}}",
+	wanted = str_printf("{\"type\":\"stream\",\"id\":\"n0\",\"server\":false,\"addr\":{\"type\":\"fd\","
+			    "\"str\":\"%d\"}}",
 		netdev.fds[0]);
 	ck_assert_int_eq(qemu_args_netdev(&args, "n0", &netdev, &err), 0);
 	expect_json(last_json(), wanted);
@@ -245,8 +260,13 @@ END_TEST
 START_TEST(block_of_two_layers)
 {
 	struct vmf_block_layer layers[] = {{"qcow2", disk, -1, 0}, {"raw", base, -1, 0}};
-	struct vmf_block block = {.layers = layers, .n_layers = 2, .layer_stride = sizeof(layers[0]), .discard = 1,
-		.detect_zeroes = 1, .cache = "none", .aio = "native"};
+	struct vmf_block block = {.layers = layers,
+		.n_layers = 2,
+		.layer_stride = sizeof(layers[0]),
+		.discard = 1,
+		.detect_zeroes = 1,
+		.cache = "none",
+		.aio = "native"};
 
 	ck_assert_int_eq(qemu_args_block(&args, "root", &block, false, &err), 0);
 	ck_assert_uint_eq(args.n_fds, 2);
@@ -254,27 +274,41 @@ START_TEST(block_of_two_layers)
 	ck_assert_int_eq(fcntl(args.fds[1], F_GETFL) & O_ACCMODE, O_RDONLY);
 	expect_json(last_json(),
 		"{\"driver\":\"qcow2\",\"node-name\":\"root\",\"read-only\":false,\"discard\":\"unmap\","
-		"\"detect-zeroes\":\"unmap\"," CACHE("true", "false") ",\"file\":{\"driver\":\"file\",\"filename\":"
-		"\"/dev/fdset/1\",\"node-name\":\"root-file\",\"read-only\":false,\"auto-read-only\":false,"
-		CACHE("true", "false") ",\"aio\":\"native\",\"discard\":\"unmap\"},\"backing\":{\"driver\":\"raw\","
-		"\"node-name\":\"root-b1\",\"read-only\":true," CACHE("true", "false") ",\"file\":{\"driver\":\"file\","
-		"\"filename\":\"/dev/fdset/2\",\"node-name\":\"root-b1-file\",\"read-only\":true,"
-		"\"auto-read-only\":false," CACHE("true", "false") ",\"aio\":\"native\"}}}");
+		"\"detect-zeroes\":\"unmap\"," CACHE("true",
+			"false") ",\"file\":{\"driver\":\"file\",\"filename\":"
+				 "\"/dev/fdset/"
+				 "1\",\"node-name\":\"root-file\",\"read-only\":false,\"auto-read-only\":"
+				 "false," CACHE("true",
+					 "false") ",\"aio\":\"native\",\"discard\":\"unmap\"},\"backing\":{"
+						  "\"driver\":\"raw\","
+						  "\"node-name\":\"root-b1\",\"read-only\":true," CACHE(
+							  "true",
+							  "false") ",\"file\":{\"driver\":\"file\","
+								   "\"filename\":\"/dev/fdset/"
+								   "2\",\"node-name\":\"root-b1-file\","
+								   "\"read-only\":true,"
+								   "\"auto-read-only\":false," CACHE("true",
+									   "false") ",\"aio\":\"native\"}}}");
 }
 END_TEST
 
 START_TEST(block_to_read)
 {
 	struct vmf_block_layer layers[] = {{"raw", disk, -1, 0}};
-	struct vmf_block block = {.layers = layers, .n_layers = 1, .readonly = 1, .discard = 1, .detect_zeroes = 1,
+	struct vmf_block block = {.layers = layers,
+		.n_layers = 1,
+		.readonly = 1,
+		.discard = 1,
+		.detect_zeroes = 1,
 		.cache = "unsafe"};
 
 	ck_assert_int_eq(qemu_args_block(&args, "d", &block, false, &err), 0);
 	ck_assert_int_eq(fcntl(args.fds[0], F_GETFL) & O_ACCMODE, O_RDONLY);
-	expect_json(last_json(),
-		"{\"driver\":\"raw\",\"node-name\":\"d\",\"read-only\":true," CACHE("false", "true") ",\"file\":{"
-		"\"driver\":\"file\",\"filename\":\"/dev/fdset/1\",\"node-name\":\"d-file\",\"read-only\":true,"
-		"\"auto-read-only\":false," CACHE("false", "true") "}}");
+	expect_json(last_json(), "{\"driver\":\"raw\",\"node-name\":\"d\",\"read-only\":true," CACHE("false",
+					 "true") ",\"file\":{"
+						 "\"driver\":\"file\",\"filename\":\"/dev/fdset/"
+						 "1\",\"node-name\":\"d-file\",\"read-only\":true,"
+						 "\"auto-read-only\":false," CACHE("false", "true") "}}");
 }
 END_TEST
 
@@ -300,7 +334,8 @@ START_TEST(block_when_dry)
 	ck_assert_int_eq(qemu_args_block(&args, "d", &block, true, &err), 0);
 	ck_assert_uint_eq(args.n_fds, 0);
 	json = last_json();
-	ck_assert_str_eq(json_string_value(json_object_get(json_object_get(json, "file"), "filename")), "/no/such/file");
+	ck_assert_str_eq(json_string_value(json_object_get(json_object_get(json, "file"), "filename")),
+		"/no/such/file");
 	ck_assert_str_eq(json_string_value(json_object_get(
 				 json_object_get(json_object_get(json, "backing"), "file"), "driver")),
 		"host_device");

@@ -159,7 +159,7 @@ stderr_pid=$!
 # shellcheck disable=SC2054 # the commas are for QEMU
 machine=(-accel tcg -cpu max -smp "$cpus" -m "$memory" -nodefaults -no-user-config -display none -no-reboot
 	-kernel "$guest/vmlinuz" -initrd "$work/initrd"
-	-append "console=ttyS0 quiet mitigations=off nokaslr lsm= cryptomgr.notests panic=-1"
+	-append "console=ttyS0 quiet mitigations=off no_timer_check nokaslr lsm= cryptomgr.notests panic=-1"
 	-serial "file:$work/console" -serial "file:$work/verdict"
 	-device isa-debug-exit,iobase=0x501,iosize=4 -device virtio-serial-pci
 	-chardev "file,id=stdout,path=/dev/fd/$stdout" -device virtserialport,chardev=stdout,name=vmf.stdout
