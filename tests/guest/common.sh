@@ -48,27 +48,30 @@ package() {
 # add_module MODULE: copies it from $work/kernel to $root, after those that it depends on, without signature, type
 # information and debugging symbols: to look through them costs an emulated processor more than all the rest of loading.
 add_module() {
-	# shellcheck disable=SC2154
-	target=$root/lib/modules/$version/$1.ko
-	[ ! -e "$target" ] || return 0
 	pattern=$(echo "$1" | sed 's/[-_]/[-_]/g')
 	file=$(find "$work/kernel/lib/modules" -name "$pattern.ko")
+	# shellcheck disable=SC2154
 	[ -n "$file" ] || die "the kernel $version has no module $1" "leave it out of the list in $0"
+	# shellcheck disable=SC2154
+	target=$root/lib/modules/$version/${file##*/}
+	[ ! -e "$target" ] || return 0
 	strip --strip-debug -R .BTF -o "$target" "$file" 2>/dev/null || cp "$file" "$target"
 	for needed in $(tr '\0' '\n' <"$file" | sed -n 's/^depends=//p' | tr ',' ' '); do
 		add_module "$needed"
 	done
 }
 
-# search PROGRAM: its path, also of one that the shell has built in or that only root has in its PATH
+# search PROGRAM: puts its path in $found, also of one that the shell has built in or that only root has in its PATH
 search() {
-	for folder in $(echo "$PATH:/usr/local/sbin:/usr/sbin:/sbin" | tr ':' ' '); do
-		if [ -f "$folder/$1" ] && [ -x "$folder/$1" ]; then
-			echo "$folder/$1"
-			return 0
-		fi
+	saved=$IFS
+	IFS=:
+	for folder in $PATH:/usr/local/sbin:/usr/sbin:/sbin; do
+		found=$folder/$1
+		[ ! -f "$found" ] || [ ! -x "$found" ] || break
+		found=
 	done
-	return 1
+	IFS=$saved
+	[ -n "$found" ]
 }
 
 # add_libraries FILE...: copies to $root the libraries that these programs and libraries need, unless they are there. They

@@ -59,14 +59,14 @@ if ! run has_zfs; then
 fi
 ok "zpool create" zpool create -O compression=off tank /dev/vdc
 ok "zfs create, a sparse volume" zfs create -s -V 64M tank/disk
-ok "udev makes its link" wait_for 30 test -b /dev/zvol/tank/disk
+ok "udev makes its link" wait_for 100 test -b /dev/zvol/tank/disk
 ok "a disk is written to it" make_bootable /dev/zvol/tank/disk "written to ZFS"
 ok "zfs snapshot" zfs snapshot tank/disk@before
 ok "a guest boots from it" boot /dev/zvol/tank/disk
 says "and reads what was written" '^vmf-boot: disk says: written to ZFS$'
 ok "what the guest wrote is there" counted /dev/zvol/tank/disk 1
 ok "zfs clone" zfs clone tank/disk@before tank/clone
-ok "udev makes the clone's link" wait_for 30 test -b /dev/zvol/tank/clone
+ok "udev makes the clone's link" wait_for 100 test -b /dev/zvol/tank/clone
 ok "the clone has what was" counted /dev/zvol/tank/clone 0
 ok "zfs destroy, the clone" zfs destroy tank/clone
 ok "zfs rollback" zfs rollback tank/disk@before
@@ -78,7 +78,7 @@ sent()
 	zfs send tank/disk@before | zfs receive tank/copy
 }
 ok "zfs send, zfs receive" sent
-ok "the copy has its link" wait_for 30 test -b /dev/zvol/tank/copy
+ok "the copy has its link" wait_for 100 test -b /dev/zvol/tank/copy
 ok "and what was sent" reads /dev/zvol/tank/copy "written to ZFS"
 ok "zpool export" zpool export tank
 ok "zpool import" zpool import tank

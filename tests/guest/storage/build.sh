@@ -69,8 +69,8 @@ make_inputs() {
 		cd "$source_dir" && cat build.sh packages.sh zfs.sh init debug-exit.c bootsector.s etc/*
 		sed -n 's/^kernel //p' "$small/version"
 		for name in $programs; do
-			file=$(search "$name") && stat -Lc '%n %s %Y' "$file"
-		done
+			! search "$name" || echo "$found"
+		done | xargs stat -Lc '%n %s %Y'
 	} | sha256sum)
 	inputs=${inputs%% *}
 }
@@ -173,11 +173,11 @@ add_programs() {
 			optional=yes
 			continue
 		}
-		file=$(search "$name") || {
+		search "$name" || {
 			[ $optional = yes ] || die "$name is missing" "it comes with the packages that tests/packages names"
 			continue
 		}
-		cp -L "$file" "$root/usr/bin/$name"
+		cp -L "$found" "$root/usr/bin/$name"
 	done
 	mv "$root/usr/bin/dash" "$root/usr/bin/sh"
 	mkdir -p "$root/usr/share/qemu" "$root/usr/share/seabios" "$root/usr/lib/x86_64-linux-gnu/qemu"

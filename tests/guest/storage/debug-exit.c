@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * debug-exit STATUS: ends QEMU at once, through its device isa-debug-exit, with the exit status 2 * STATUS + 1,
- * of which a process has the low eight bits. Nothing is shut down.
+ * debug-exit STATUS: ends QEMU at once, through its device isa-debug-exit, with the exit status
+ * 2 * STATUS + 1, of which a process has the low eight bits. Nothing is shut down.
  */
 #include <stdio.h>
 #include <stdlib.h>

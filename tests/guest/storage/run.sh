@@ -18,7 +18,7 @@ says comes out here while it runs, on the same two streams; it has no input. Exa
   --cpus N          processors (1)
   --disks N         empty disks: /dev/vda, /dev/vdb... (4)
   --disk-size SIZE  of each; they are sparse (1G)
-  --timeout SECONDS for all of it, booting included (600)
+  --timeout SECONDS for all of it, booting included (800)
   --console         show what the guest's kernel says, too, on standard error
 
 In the guest, below /vmf, where the command starts:
@@ -34,16 +34,20 @@ Exit status: the command's; 124 after the timeout; 125 if the guest did not get 
 EOF
 }
 
-# die MESSAGE
+# common.sh puts libraries beside those files in $root that need them
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd) || exit 125
+. "$here/../common.sh"
+
+# die MESSAGE...
 die()
 {
-	echo "run.sh: $1" >&2
+	printf 'run.sh: %s\n' "$@" >&2
 	exit 125
 }
 
 # ---- the command line -------------------------------------------------------------------------------
 
-lvm='' memory=1G cpus=1 disks=4 disk_size=1G seconds=600 console=no
+lvm='' memory=1G cpus=1 disks=4 disk_size=1G seconds=800 console=no
 files=()
 while [ $# -gt 0 ] && [ "$1" != -- ]; do
 	case $1 in
@@ -72,7 +76,6 @@ done
 [ $# -gt 1 ] || die "-- and a command are missing; --help tells more"
 shift
 
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd) || exit 125
 : "${top_srcdir:=${here%/tests/guest/storage}}"
 : "${VMF:=$PWD/vmf}"
 : "${VMF_PLUGIN_PATH:=${VMF%/*}/plugins/.libs}"
@@ -101,10 +104,7 @@ stop()
 	exit "$1"
 }
 
-# common.sh puts libraries beside those files in $root that need them; what the guest has already is not taken again
-. "$here/../common.sh"
 root=$work/files
-
 take_along()
 {
 	local file target
@@ -112,7 +112,7 @@ take_along()
 	mkdir -p "$root/vmf/tests/storage" "$root/vmf/plugins/.libs"
 	cp "$VMF" "$root/vmf/vmf"
 	cp "$top_srcdir/tests/lib.sh" "$root/vmf/tests/"
-	cp "$top_srcdir"/tests/storage/* "$root/vmf/tests/storage/"
+	cp -R "$top_srcdir/tests/storage/." "$root/vmf/tests/storage/"
 	for file in "${VMF%/*}/vmf-plugin-check" "$VMF_PLUGIN_PATH"/*.so; do
 		[ ! -f "$file" ] || case $file in
 		*.so) cp "$file" "$root/vmf/plugins/.libs/" ;;
@@ -120,7 +120,8 @@ take_along()
 		esac
 	done
 	for file in "${files[@]}"; do
-		target=$(realpath -e "$file") || return 1
+		[ -e "$file" ] || die "there is no $file"
+		target=$(realpath "$file")
 		case $target in
 		"$top_srcdir"/*) target=${target#"$top_srcdir"/} ;;
 		*) target=${target##*/} ;;
@@ -139,10 +140,13 @@ take_along()
 	(cd "$root" && find . | "$guest/busybox" cpio -o -H newc -R 0:0 2>/dev/null) >"$work/files.cpio"
 }
 
-take_along "$@" || die "what the guest needs could not be put together"
+set -E
+trap 'die "what the guest needs could not be put together"' ERR
+take_along "$@"
 parts=("$guest/initrd")
 [ -n "$lvm" ] || parts+=("$guest/zfs")
-cat "${parts[@]}" "$work/files.cpio" >"$work/initrd" || exit 125
+cat "${parts[@]}" "$work/files.cpio" >"$work/initrd"
+trap - ERR
 
 # ---- the machine ------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ kernel_version() {
 
 # has_package PACKAGE VERSION: whether the archive has that very version
 has_package() {
-	apt apt-cache madison "$1" | tr -s ' ' | grep -qF "| $2 |"
+	apt apt-cache show "$1=$2" >/dev/null
 }
 
 # unpack_sources: zfs-dkms and the headers, into $work/sources; they are not kept
