@@ -198,6 +198,33 @@ wait_text()
 	wait_for "$1" grep -qF -- "$3" "$2"
 }
 
+# ---- kills -------------------------------------------------------------------------------------------
+
+# each_point WHAT PREPARE CHECK VM WORD...: until no point is left, at N = 1, 2, ..., PREPARE puts the world as it is
+# before, the words are run with a SIGKILL at the Nth point that they pass, the next command puts things right, and CHECK
+# says whether all is well.
+each_point()
+{
+	local what=$1 prepare=$2 check=$3 n=0 status
+
+	shift 3
+	while :; do
+		n=$((n + 1))
+		$prepare >"$out" 2>&1 || {
+			result 1 "$what: preparation before point $n"
+			return
+		}
+		{ VMF_FAULT=kill:$n "$VMF" "$@" >"$out" 2>&1 </dev/null; } 2>/dev/null
+		status=$?
+		[ $status = 137 ] || break
+		"$VMF" "$1" status >>"$out" 2>&1 </dev/null
+		$check >>"$out" 2>&1
+		result $? "$what killed at point $n"
+	done
+	[ $status = 0 ] && [ $n -gt 3 ]
+	result $? "$what: without a kill it succeeds, after $((n - 1)) points"
+}
+
 # ---- what is left behind ----------------------------------------------------------------------------
 
 # world: what there is now and should not be left by a test that tidies up: processes with a file of this home open,

@@ -193,6 +193,54 @@ int file_create(
 	return put_file(path, data, length, mode, durable, false, err);
 }
 
+int file_new_open(struct file_new *file, const char *path, struct vmf_error *err)
+{
+	bool is_named;
+
+	*file = (struct file_new){.fd = -1, .path = str_dup(path), .named = hidden_name(path)};
+	file->fd = open_unnamed(path, file->named, &is_named);
+	if (file->fd < 0) {
+		vmf_fail_errno(err, NULL, "cannot write %s", path);
+		is_named = false;
+	}
+	if (!is_named)
+		str_set(&file->named, NULL);
+	if (file->fd < 0)
+		file_new_drop(file);
+	return file->fd < 0 ? -1 : 0;
+}
+
+char *file_new_name(const struct file_new *file)
+{
+	return file->named ? str_dup(file->named) : str_printf("/proc/%d/fd/%d", (int)getpid(), file->fd);
+}
+
+int file_new_publish(struct file_new *file, struct vmf_error *err)
+{
+	int rc = fsync(file->fd);
+
+	if (rc == 0)
+		rc = file->named ? link(file->named, file->path) : link_fd(file->fd, file->path);
+	if (rc < 0)
+		vmf_fail_errno(err, NULL, "cannot write %s", file->path);
+	else
+		file_sync_parent(file->path);
+	file_new_drop(file);
+	return rc;
+}
+
+void file_new_drop(struct file_new *file)
+{
+	if (file->named && file->fd >= 0)
+		unlink(file->named);
+	if (file->fd >= 0)
+		close(file->fd);
+	file->fd = -1;
+	free(file->path);
+	free(file->named);
+	file->path = file->named = NULL;
+}
+
 int file_write_at(int dir_fd, const char *name, const char *data, size_t length, mode_t mode)
 {
 	autofree char *temporary = str_printf(".%s.tmp", name);

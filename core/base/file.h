@@ -22,6 +22,17 @@ char *file_read_at(int dir_fd, const char *name, size_t max, size_t *length);
 int file_write(const char *path, const char *data, size_t length, mode_t mode, bool durable, struct vmf_error *err);
 /* The same for a file that must not be there yet (VMF_E_EXISTS): of two at once one succeeds. */
 int file_create(const char *path, const char *data, size_t length, mode_t mode, bool durable, struct vmf_error *err);
+/* A file in the making, for what is too large for the calls above: it gets its name when it is whole. */
+struct file_new {
+	int fd;
+	char *path, *named; /* named: it has a name already, as the filesystem knows no files without */
+};
+int file_new_open(struct file_new *file, const char *path, struct vmf_error *err);
+/* By which another program can open it; the caller frees. */
+char *file_new_name(const struct file_new *file);
+/* Gives it its name, which must be free (VMF_E_EXISTS), synced to the disk. Closes it, whatever the outcome. */
+int file_new_publish(struct file_new *file, struct vmf_error *err);
+void file_new_drop(struct file_new *file);
 /* Writes NAME below a folder that nobody else writes to, without fsync. */
 int file_write_at(int dir_fd, const char *name, const char *data, size_t length, mode_t mode);
 

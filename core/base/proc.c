@@ -111,6 +111,7 @@ struct capture {
 	int fd;
 	struct strbuf *buf;
 	size_t keep; /* 0: all */
+	const struct proc_watch *watch;
 };
 
 static void capture_read(struct capture *c)
@@ -126,6 +127,8 @@ static void capture_read(struct capture *c)
 		return;
 	}
 	strbuf_add(c->buf, data, (size_t)n);
+	if (c->watch)
+		c->watch->output(c->watch->data, c->buf->data);
 	if (c->keep && c->buf->length > c->keep) {
 		size_t extra = c->buf->length - c->keep;
 
@@ -187,6 +190,12 @@ static int spawn(const char *program, const struct vmf_run *run, int out, int er
 
 int proc_run(struct vmf_run *run, int64_t deadline_ms, struct vmf_error *err)
 {
+	return proc_run_watched(run, deadline_ms, NULL, err);
+}
+
+int proc_run_watched(
+	struct vmf_run *run, int64_t deadline_ms, const struct proc_watch *watch, struct vmf_error *err)
+{
 	autofree char *program = proc_find_program(run->argv[0]);
 	int out[2] = {-1, -1}, errors[2] = {-1, -1};
 	struct strbuf out_buf = STRBUF_INIT, err_buf = STRBUF_INIT;
@@ -208,8 +217,8 @@ int proc_run(struct vmf_run *run, int64_t deadline_ms, struct vmf_error *err)
 	if (out[1] >= 0)
 		close(out[1]);
 	close(errors[1]);
-	captures[0] = (struct capture){out[0], &out_buf, 0};
-	captures[1] = (struct capture){errors[0], &err_buf, 4096};
+	captures[0] = (struct capture){out[0], &out_buf, watch ? 4096 : 0, watch};
+	captures[1] = (struct capture){errors[0], &err_buf, 4096, NULL};
 	if (rc) {
 		if (out[0] >= 0)
 			close(out[0]);

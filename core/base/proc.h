@@ -18,6 +18,15 @@ char *proc_find_program(const char *name);
 /* Runs a program as plugin.h's struct vmf_run says; results are put into malloc'd memory. */
 int proc_run(struct vmf_run *run, int64_t deadline_ms, struct vmf_error *err);
 
+/* Is shown the end of what a program writes to its standard output, each time that it grows. */
+struct proc_watch {
+	void (*output)(void *data, const char *text);
+	void *data;
+};
+/* The same for a program that says on its standard output how far it is: only the end of that is kept. */
+int proc_run_watched(
+	struct vmf_run *run, int64_t deadline_ms, const struct proc_watch *watch, struct vmf_error *err);
+
 int proc_pidfd(pid_t pid);                   /* -1 and errno */
 int proc_signal(int pidfd, int signal);      /* pidfd_send_signal(2) */
 /* Waits until the process has ended (dead or a zombie): 1, or 0 at the deadline. */

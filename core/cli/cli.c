@@ -2,7 +2,6 @@
 /* From argv to calls: global options, then a command, or a VM and its chain of verbs. */
 #include "cli/cli.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -14,52 +13,6 @@
 #include "base/log.h"
 #include "base/proc.h"
 #include "config/value.h"
-
-static bool is_word(const char *words, const char *word)
-{
-	size_t n = strlen(word);
-
-	while (words && *words) {
-		size_t m = strcspn(words, " ");
-
-		if (m == n && strncmp(words, word, n) == 0)
-			return true;
-		words += m + (words[m] == ' ');
-	}
-	return false;
-}
-
-const struct cli_verb *cli_find(const struct cli_verb *table, const char *word)
-{
-	for (; table->name; table++)
-		if (str_equal(table->name, word) || is_word(table->aliases, word))
-			return table;
-	return NULL;
-}
-
-const char *cli_option(const struct cli_call *call, const char *name, size_t nth)
-{
-	for (size_t i = 0; i + 1 < call->options.count; i += 2)
-		if (str_equal(call->options.items[i], name) && nth-- == 0)
-			return call->options.items[i + 1];
-	return NULL;
-}
-
-int cli_usage(struct vmf_error *err, const char *what)
-{
-	err->code = VMF_E_USAGE;
-	return vmf_context(err, "%s", what);
-}
-
-static bool is_number(const char *word)
-{
-	if (!*word)
-		return false;
-	for (; *word; word++)
-		if (!isdigit((unsigned char)*word))
-			return false;
-	return true;
-}
 
 /* What is opened later must not become somebody's standard output. */
 static void open_std_fds(void)
@@ -89,102 +42,6 @@ static void set_signals(void)
 	signal(SIGPIPE, SIG_IGN);
 }
 
-/* ---- words -------------------------------------------------------------------------------- */
-
-static const struct cli_option *option_of(const struct cli_verb *verb, const char *word, size_t length)
-{
-	for (size_t i = 0; i < verb->n_options; i++)
-		if (strlen(verb->options[i].name) == length &&
-			strncmp(verb->options[i].name, word, length) == 0)
-			return &verb->options[i];
-	return NULL;
-}
-
-static int unknown_option(const struct cli_verb *verb, const char *word, struct vmf_error *err)
-{
-	const char *names[32];
-	size_t n = 0;
-	const char *near;
-	autofree char *hint = NULL;
-
-	for (; n < verb->n_options && n < 32; n++)
-		names[n] = verb->options[n].name;
-	near = str_nearest(word, names, n);
-	hint = near ? str_printf("do you mean %s?", near)
-		    : str_printf("`vmf help %s` shows what it takes", verb->name);
-	return vmf_fail(err, VMF_E_USAGE, 0, hint, "%s: no option %s", verb->name, word);
-}
-
-/* Takes one option at argv[i]; returns how many words it was, 0: none of the verb's, -1. */
-static int take_option(struct cli_call *call, char **argv, int argc, int i, struct vmf_error *err)
-{
-	const char *word = argv[i], *equals = strchr(word, '=');
-	const struct cli_option *o;
-
-	if (!str_starts(word, "--") || !word[2])
-		return 0;
-	o = option_of(call->verb, word, equals ? (size_t)(equals - word) : strlen(word));
-	if (!o)
-		return call->verb->args == ARGS_QEMU ? 0 : unknown_option(call->verb, word, err);
-	strv_add(&call->options, o->name);
-	if (!o->argument) {
-		strv_add(&call->options, "");
-		return equals ? vmf_fail(err, VMF_E_USAGE, 0, NULL, "%s takes no value", o->name) : 1;
-	}
-	if (equals) {
-		strv_add(&call->options, equals + 1);
-		return 1;
-	}
-	if (i + 1 >= argc)
-		return vmf_fail(err, VMF_E_USAGE, 0, NULL, "%s wants %s behind it", o->name, o->argument);
-	strv_add(&call->options, argv[i + 1]);
-	return 2;
-}
-
-static bool takes_word(const struct cli_call *call, const char *word)
-{
-	switch (call->verb->args) {
-	case ARGS_ONE:
-		return call->args.count == 0;
-	case ARGS_OPTIONAL:
-		return call->args.count == 0 && !cli_find(cli_verbs, word) &&
-		       !((call->verb->flags & VERB_SIZE) && is_number(word));
-	case ARGS_SETTINGS:
-		return strchr(word, '=') != NULL;
-	case ARGS_QEMU:
-	case ARGS_REST:
-		return true;
-	case ARGS_NONE:
-		break;
-	}
-	return false;
-}
-
-/* Reads a verb's words from argv[i] on; returns where the next verb begins, or -1. */
-static int take_words(struct cli_call *call, char **argv, int argc, int i, struct vmf_error *err)
-{
-	while (i < argc) {
-		int n;
-
-		if (str_equal(argv[i], "--"))
-			return i + 1;
-		n = take_option(call, argv, argc, i, err);
-		if (n < 0)
-			return -1;
-		if (n == 0 && !takes_word(call, argv[i]))
-			break;
-		if (n == 0) {
-			strv_add(&call->args, argv[i]);
-			n = 1;
-		}
-		i += n;
-	}
-	if ((call->verb->args == ARGS_ONE || call->verb->args == ARGS_SETTINGS) && call->args.count == 0)
-		return vmf_fail(err, VMF_E_USAGE, 0, NULL, "%s wants %s behind it", call->verb->name,
-			call->verb->usage);
-	return i;
-}
-
 static void call_free(struct cli_call *call)
 {
 	strv_free(&call->args);
@@ -199,40 +56,23 @@ static int wait_seconds(const char *word)
 	return 0;
 }
 
-static int unknown_verb(const char *word, struct vmf_error *err)
-{
-	const char *names[64];
-	size_t n = 0;
-	const char *near;
-	autofree char *hint = NULL;
-	autofree char *quoted = str_quote(word);
-
-	for (const struct cli_verb *v = cli_verbs; v->name && n < 64; v++)
-		names[n++] = v->name;
-	near = str_nearest(word, names, n);
-	hint = near ? str_printf("do you mean %s?", near) : str_dup("`vmf help` lists all");
-	return vmf_fail(err, VMF_E_USAGE, 0, hint, "no verb %s", quoted);
-}
-
 /* ---- a VM and its chain ------------------------------------------------------------------- */
 
 /* The whole chain is read before its first verb is run: a slip at its end changes nothing. */
 static int check_chain(int argc, char **argv, int i, struct vmf_error *err)
 {
 	while (i < argc) {
-		struct cli_call call = {.verb = cli_find(cli_verbs, argv[i])};
+		struct cli_call call = {.verb = NULL};
+		int n_words;
 
-		if (is_number(argv[i])) {
+		if (cli_is_number(argv[i]) || str_equal(argv[i], "--")) {
 			i++;
 			continue;
 		}
-		if (str_equal(argv[i], "--")) {
-			i++;
-			continue;
-		}
+		call.verb = cli_match(cli_verbs, argv + i, argc - i, &n_words);
 		if (!call.verb)
-			return unknown_verb(argv[i], err);
-		i = take_words(&call, argv, argc, i + 1, err);
+			return cli_unknown(cli_verbs, argv + i, argc - i, err);
+		i = cli_take_words(&call, argv, argc, i + n_words, err);
 		call_free(&call);
 		if (i < 0)
 			return -1;
@@ -306,16 +146,18 @@ static int run_chain(struct ctx *ctx, int argc, char **argv, int *exit_code, str
 	if (check_chain(argc, argv, 1, err) < 0)
 		return -1;
 	while (rc == 0 && i < argc && !log_interrupted) {
-		struct cli_call call = {.ctx = ctx, .verb = cli_find(cli_verbs, argv[i])};
+		int n_words;
+		struct cli_call call = {
+			.ctx = ctx, .verb = cli_match(cli_verbs, argv + i, argc - i, &n_words)};
 		autofree char *name = str_dup(vm ? vm->name : argv[0]); /* rename changes it */
 
 		if (!call.verb) {
-			if (is_number(argv[i]) && !ctx->dry_run)
+			if (cli_is_number(argv[i]) && !ctx->dry_run)
 				wait_seconds(argv[i]);
 			i++;
 			continue;
 		}
-		i = take_words(&call, argv, argc, i + 1, err);
+		i = cli_take_words(&call, argv, argc, i + n_words, err);
 		call.is_last = i >= argc;
 		rc = load_for(ctx, name, call.verb, &vm, err);
 		if (rc == 0) {
@@ -338,11 +180,12 @@ static int run_chain(struct ctx *ctx, int argc, char **argv, int *exit_code, str
 	return rc;
 }
 
+/* ARGV: what stands behind its name. */
 static int run_command(struct ctx *ctx, const struct cli_verb *verb, int argc, char **argv, int *exit_code,
 	struct vmf_error *err)
 {
 	struct cli_call call = {.ctx = ctx, .verb = verb, .is_last = true};
-	int rc = take_words(&call, argv, argc, 1, err);
+	int rc = cli_take_words(&call, argv, argc, 0, err);
 
 	if (rc >= 0)
 		rc = verb->run(&call, err);
@@ -405,20 +248,29 @@ static int trailing_options(struct ctx *ctx, int argc, char **argv)
 	}
 }
 
-/* `vmf web0 create --help`: help on the verb or command that it stands behind, or NULL. */
-static const struct cli_verb *asks_for_help(int argc, char **argv)
+/* `vmf web0 create --help`: the verb or command that it stands behind, or NULL. */
+static const char *asks_for_help(int argc, char **argv)
 {
+	const struct cli_verb *const tables[] = {cli_verbs, cli_commands};
+	const char *name = NULL;
+
 	if (argc < 3 || !str_equal(argv[argc - 1], "--help"))
 		return NULL;
-	for (int i = argc - 2; i > 0 && !str_equal(argv[i], "--"); i--) {
-		const struct cli_verb *verb = cli_find(cli_verbs, argv[i]);
+	for (int i = 1, n_words = 1; i < argc - 1; i += n_words) {
+		bool found = false;
 
-		if (!verb)
-			verb = cli_find(cli_commands, argv[i]);
-		if (verb)
-			return verb;
+		if (str_equal(argv[i], "--"))
+			name = NULL;
+		n_words = 1;
+		for (size_t t = 0; !found && t < VMF_COUNT(tables); t++) {
+			const struct cli_verb *verb = cli_match(tables[t], argv + i, argc - 1 - i, &n_words);
+
+			found = verb || cli_begins(tables[t], argv[i]);
+			if (found)
+				name = verb ? verb->name : argv[i];
+		}
 	}
-	return NULL;
+	return name;
 }
 
 /* labvm -> class lab; vmf itself has none. */
@@ -437,29 +289,28 @@ static char *class_of(const char *program)
 static int run(struct ctx *ctx, int argc, char **argv, int *exit_code, struct vmf_error *err)
 {
 	const char *home = NULL;
-	const struct cli_verb *command;
-	int i;
+	const struct cli_verb *command, *help = cli_find(cli_commands, "help");
+	const char *wanted = asks_for_help(argc, argv);
+	int i, n_words;
 
-	command = asks_for_help(argc, argv);
-	if (command) {
-		char *words[] = {(char *)"help", (char *)command->name};
-
-		return run_command(ctx, cli_find(cli_commands, "help"), 2, words, exit_code, err);
-	}
+	if (wanted)
+		return run_command(ctx, help, 1, (char *[]){(char *)wanted}, exit_code, err);
 	argc = trailing_options(ctx, argc, argv);
 	i = global_options(ctx, argc, argv, &home, err);
 	if (i < 0)
 		return -1;
 	if (i < argc && str_equal(argv[i], "--version"))
-		return run_command(ctx, cli_find(cli_commands, "version"), 1, argv + i, exit_code, err);
+		return run_command(ctx, cli_find(cli_commands, "version"), 0, NULL, exit_code, err);
 	if (i >= argc || argv[i][0] == '-')
-		return run_command(ctx, cli_find(cli_commands, "help"), 1, argv + i, exit_code, err);
+		return run_command(ctx, help, 0, NULL, exit_code, err);
 	if (paths_resolve(home, &ctx->paths, err) < 0)
 		return -1;
 	ctx->invoked_class = class_of(argv[0]);
-	command = cli_find(cli_commands, argv[i]);
+	command = cli_match(cli_commands, argv + i, argc - i, &n_words);
 	if (command)
-		return run_command(ctx, command, argc - i, argv + i, exit_code, err);
+		return run_command(ctx, command, argc - i - n_words, argv + i + n_words, exit_code, err);
+	if (cli_begins(cli_commands, argv[i]))
+		return cli_unknown(cli_commands, argv + i, argc - i, err);
 	return run_chain(ctx, argc - i, argv + i, exit_code, err);
 }
 

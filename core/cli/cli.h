@@ -23,6 +23,8 @@ enum cli_args {
 	ARGS_NONE,
 	ARGS_OPTIONAL, /* one word, unless it is a verb */
 	ARGS_ONE,      /* one word, whatever it is */
+	ARGS_TWO,      /* two words */
+	ARGS_ONE_OPTIONAL, /* one word, and another unless that is a verb */
 	ARGS_SETTINGS, /* one or more KEY=VALUE */
 	ARGS_QEMU,     /* all up to --, or up to the end */
 	ARGS_REST,     /* commands: all words */
@@ -31,7 +33,7 @@ enum cli_args {
 struct cli_call;
 
 struct cli_verb {
-	const char *name;
+	const char *name;    /* one word, or two: "disk add" */
 	const char *aliases; /* words with blanks between, or NULL */
 	enum cli_args args;
 	const char *usage;   /* "[SIZE]" */
@@ -43,7 +45,7 @@ struct cli_verb {
 };
 
 #define VERB_MAY_MISS 0x1u /* the VM need not be defined */
-#define VERB_SIZE 0x2u     /* its optional word is a size with a unit: a bare number is a wait */
+#define VERB_SIZE 0x2u     /* its optional word is no bare number: that is a wait */
 #define VERB_TRACE 0x4u    /* also for a VM whose definition is gone, while something of it is left */
 #define VERB_BROKEN 0x8u   /* also for a VM whose definition cannot be read */
 #define VERB_LIVE 0x10u    /* for what runs, whatever has become of its definition */
@@ -65,7 +67,19 @@ extern const struct cli_verb cli_verbs[];    /* of VMs; ends with a NULL name */
 extern const struct cli_verb cli_commands[]; /* the others */
 extern const struct cli_option cli_globals[]; /* what stands before both; ends with a NULL name */
 
-const struct cli_verb *cli_find(const struct cli_verb *table, const char *word);
+/* ---- words (words.c) ----------------------------------------------------------------------- */
+
+/* By its whole name, "disk add", or an alias. */
+const struct cli_verb *cli_find(const struct cli_verb *table, const char *name);
+/* The one whose name ARGV begins with; *n_words says how many words that is. NULL: none. */
+const struct cli_verb *cli_match(const struct cli_verb *table, char *const *argv, int argc, int *n_words);
+/* Is WORD a name, or the first word of names? */
+bool cli_begins(const struct cli_verb *table, const char *word);
+/* Fails: ARGV begins with none of the table, but with what may be meant. */
+int cli_unknown(const struct cli_verb *table, char *const *argv, int argc, struct vmf_error *err);
+bool cli_is_number(const char *word);
+/* Reads the call's words from argv[i] on; returns where the next verb begins, or -1. */
+int cli_take_words(struct cli_call *call, char **argv, int argc, int i, struct vmf_error *err);
 /* Next match after the first: options may be given several times. NULL: not given. */
 const char *cli_option(const struct cli_call *call, const char *name, size_t nth);
 /* A value on the command line is wrong, as ERR says: of WHAT. Returns -1. */
@@ -90,6 +104,9 @@ void out_result(const struct cli_call *call, json_t *facts, const char *fmt, ...
 bool out_dry(const struct cli_call *call, const char *fmt, ...) VMF_PRINTF(2, 3);
 /* Prints and forgets what a dry run has noted, and QEMU's command line, if there is one. */
 void out_plan(const struct cli_call *call, const struct qemu_args *command);
+
+/* Asks the person, who must type WORD to go on. VMF_E_USAGE: there is no terminal to ask on. */
+int cli_confirm(const char *question, const char *word, struct vmf_error *err);
 
 struct out_table;
 /* COLUMNS: "NAME", ...; those that start with '>' are numbers: right-aligned. */
@@ -135,8 +152,7 @@ int stream_attach(int fd, const struct stream_options *options, struct vmf_error
 
 /* ---- what several verbs show ---------------------------------------------------------------- */
 
-/* What the store says of a disk's volume; all 0 if it is not there. Lives as long as the VM. (disks.c) */
-int disk_volume(struct vm *vm, const struct vm_disk *disk, struct vmf_volume *volume, struct vmf_error *err);
+/* A disk and its volume. (disks.c) */
 json_t *disk_json(const struct vm_disk *disk, const struct vmf_volume *volume);
 /* An option of the configuration or of a plugin: two lines of help, or JSON. (plugins.c) */
 void option_print(const struct vmf_option *option);
@@ -163,6 +179,14 @@ int verb_edit(struct cli_call *, struct vmf_error *); /* edit.c */
 int verb_config(struct cli_call *, struct vmf_error *); /* settings.c */
 int verb_newimg(struct cli_call *, struct vmf_error *); /* disks.c */
 int verb_drives(struct cli_call *, struct vmf_error *);
+int verb_disk_add(struct cli_call *, struct vmf_error *); /* disk.c */
+int verb_disk_rm(struct cli_call *, struct vmf_error *);
+int verb_disk_resize(struct cli_call *, struct vmf_error *);
+int verb_disk_compress(struct cli_call *, struct vmf_error *);
+int verb_disk_import(struct cli_call *, struct vmf_error *);
+int verb_disk_export(struct cli_call *, struct vmf_error *);
+int verb_disk_mount(struct cli_call *, struct vmf_error *);
+int verb_disk_umount(struct cli_call *, struct vmf_error *);
 int verb_snapshot(struct cli_call *, struct vmf_error *); /* snapshots.c */
 int verb_snapshots(struct cli_call *, struct vmf_error *);
 int verb_rollback(struct cli_call *, struct vmf_error *);
@@ -186,6 +210,9 @@ int verb_qmp(struct cli_call *, struct vmf_error *);
 int verb_sendkey(struct cli_call *, struct vmf_error *);
 int verb_screenshot(struct cli_call *, struct vmf_error *);
 int command_list(struct cli_call *, struct vmf_error *); /* list.c */
+int command_storage_list(struct cli_call *, struct vmf_error *); /* storage.c */
+int command_storage_volumes(struct cli_call *, struct vmf_error *);
+int command_storage_orphans(struct cli_call *, struct vmf_error *);
 int command_plugin(struct cli_call *, struct vmf_error *); /* plugins.c */
 int command_help(struct cli_call *, struct vmf_error *); /* help.c */
 int command_version(struct cli_call *, struct vmf_error *);

@@ -3,7 +3,7 @@
 # What verb or command $1 takes: opts, those of them that want a word (args) or a file (files), its own words.
 _vmf_verb()
 {
-	opts='' args='' files='' word=''
+	opts='' args='' files='' word='' behind=''
 	case $1 in
 @CASES@
 	*) return 1 ;;
@@ -43,6 +43,8 @@ _vmf_offer()
 		compopt -o filenames 2>/dev/null
 		;;
 	SETTING) _vmf_setting "$1" ;;
+	DISK) mapfile -t COMPREPLY < <(compgen -W "$("${vmf[@]}" "${words[i]}" drives --names 2>/dev/null)" -- "$1") ;;
+	STORE) mapfile -t COMPREPLY < <(compgen -W "$("${vmf[@]}" storage list --names 2>/dev/null)" -- "$1") ;;
 	VM) mapfile -t COMPREPLY < <(compgen -W "$("${vmf[@]}" list --names 2>/dev/null)" -- "$1") ;;
 	PLUGIN)
 		case ${words[i + 1]-}:$((n - i)) in
@@ -61,7 +63,7 @@ _vmf_offer()
 _vmf()
 {
 	local vmf=("$1") words=() w cur prev='' verb='' n i=0 used=0
-	local opts args files word
+	local opts args files word behind
 
 	# bash takes '=' for the end of a word
 	for w in "${COMP_WORDS[@]:1:COMP_CWORD}"; do
@@ -97,15 +99,20 @@ _vmf()
 		return
 	fi
 	case ${words[i]} in
-	@COMMANDS_CASE@) verb=${words[i]} ;;
+	@COMMANDS_CASE@)
+		verb=${words[i]}
+		_vmf_verb "$verb ${words[i + 1]-}" && verb+=" ${words[i + 1]}"
+		;;
 	*)
 		for w in "${words[@]:i+1}"; do
 			if [[ $w == -- ]]; then
 				verb=''
+			elif ((!used)) && _vmf_verb "$verb $w"; then
+				verb+=" $w"
 			elif [[ $verb != @QEMU@ ]] && _vmf_verb "$w"; then
 				verb=$w used=0
-			else
-				used=1
+			elif [[ $w != --* ]]; then
+				((used++))
 			fi
 		done
 		;;
@@ -117,8 +124,10 @@ _vmf()
 		_vmf_offer "$cur" "$opts"
 	elif [[ $word && ($used == 0 || $word == SETTING || $word == PLUGIN || $word == VM) ]]; then
 		_vmf_offer "$cur" "$word"
+	elif [[ $behind && $used == 1 ]]; then
+		_vmf_offer "$cur" "$behind"
 	else
-		case $verb in
+		case ${verb%% *} in
 		@COMMANDS_CASE@) ;;
 		@QEMU_CASE@) _vmf_offer "$cur" FILE ;;
 		*) _vmf_offer "$cur" '@VERBS@' ;;

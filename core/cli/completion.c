@@ -20,12 +20,46 @@ struct script {
 
 /* ---- words from the tables ----------------------------------------------------------------- */
 
+/* Where the second word of a name begins, or NULL. */
+static const char *second_of(const struct cli_verb *v)
+{
+	const char *blank = strchr(v->name, ' ');
+
+	return blank ? blank + 1 : NULL;
+}
+
+/* Is V the first of those that begin with its first word? Such a word stands for all of them. */
+static bool is_first_of_group(const struct cli_verb *table, const struct cli_verb *v)
+{
+	size_t n = strcspn(v->name, " ") + 1;
+
+	return second_of(v) && (v == table || strncmp(v[-1].name, v->name, n) != 0);
+}
+
+static bool is_in_group(const struct cli_verb *v, const struct cli_verb *first)
+{
+	return v->name && second_of(v) && strncmp(v->name, first->name, strcspn(first->name, " ") + 1) == 0;
+}
+
+/* "add rm resize" */
+static void put_seconds(struct strbuf *out, const struct cli_verb *first, const char *separator)
+{
+	for (const struct cli_verb *v = first; is_in_group(v, first); v++)
+		strbuf_printf(out, "%s%s", v == first ? "" : separator, second_of(v));
+}
+
+/* The words that a line can go on with: of names of two words the first. */
 static void put_names(
 	struct strbuf *out, const struct cli_verb *table, const char *separator, bool with_aliases)
 {
-	for (size_t i = 0; table[i].name; i++) {
-		strbuf_printf(out, "%s%s", i ? separator : "", table[i].name);
-		for (const char *a = table[i].aliases; with_aliases && a && *a;) {
+	bool any = false;
+
+	for (const struct cli_verb *v = table; v->name; v++) {
+		if (second_of(v) && !is_first_of_group(table, v))
+			continue;
+		strbuf_printf(out, "%s%.*s", any ? separator : "", (int)strcspn(v->name, " "), v->name);
+		any = true;
+		for (const char *a = v->aliases; with_aliases && a && *a;) {
 			size_t n = strcspn(a, " ");
 
 			strbuf_printf(out, "%s%.*s", separator, (int)n, a);
@@ -34,11 +68,15 @@ static void put_names(
 	}
 }
 
+/* A verb's name and aliases; a name of two words in double quotes. */
 static void put_name(struct strbuf *out, const struct cli_verb *v, const char *separator)
 {
 	const struct cli_verb one[2] = {*v, {.name = NULL}};
 
-	put_names(out, one, separator, true);
+	if (second_of(v))
+		strbuf_printf(out, "\"%s\"", v->name);
+	else
+		put_names(out, one, separator, true);
 }
 
 /* The verb whose words are QEMU's. */
@@ -62,6 +100,10 @@ static char *own_word(const struct cli_verb *v)
 		return str_dup("SETTING");
 	if (str_starts(v->usage, "FILE"))
 		return str_dup("FILE");
+	if (str_starts(v->usage, "DISK"))
+		return str_dup("DISK");
+	if (str_starts(v->usage, "[STORE]"))
+		return str_dup("STORE");
 	if (str_starts(v->usage, "[PATTERN"))
 		return str_dup("VM");
 	if (str_starts(v->usage, "STATE"))
@@ -78,6 +120,12 @@ static char *own_word(const struct cli_verb *v)
 			strbuf_putc(&words, *p == '|' ? ' ' : *p);
 	}
 	return strbuf_take(&words);
+}
+
+/* Is a file or folder what may stand behind the first word? */
+static bool has_file_behind(const struct cli_verb *v)
+{
+	return str_starts(v->usage, "DISK FILE") || str_starts(v->usage, "DISK [FOLDER]");
 }
 
 enum which { ALL_OPTIONS, WITH_WORD, WITH_FILE };
@@ -106,6 +154,11 @@ static void put_cases(struct strbuf *out, const struct script *script)
 		for (const struct cli_verb *v = tables[t]; v->name; v++) {
 			autofree char *word = own_word(v);
 
+			if (is_first_of_group(tables[t], v)) {
+				strbuf_printf(out, "\t%.*s) word='", (int)strcspn(v->name, " "), v->name);
+				put_seconds(out, v, " ");
+				strbuf_puts(out, "' ;;\n");
+			}
 			strbuf_putc(out, '\t');
 			put_name(out, v, "|");
 			strbuf_puts(out, ")");
@@ -116,6 +169,8 @@ static void put_cases(struct strbuf *out, const struct script *script)
 			}
 			if (*word)
 				strbuf_printf(out, " word='%s'", word);
+			if (has_file_behind(v))
+				strbuf_puts(out, " behind=FILE");
 			strbuf_puts(out, " ;;\n");
 		}
 }
@@ -166,54 +221,95 @@ static void put_quoted(struct strbuf *out, const char *text)
 	strbuf_putc(out, '\'');
 }
 
+/* What its word is for; of a word that stands for several: those. */
+static char *text_of(const struct cli_verb *table, const struct cli_verb *v)
+{
+	struct strbuf text = STRBUF_INIT;
+
+	if (!is_first_of_group(table, v))
+		return str_dup(v->summary);
+	put_seconds(&text, v, ", ");
+	return strbuf_take(&text);
+}
+
 static void put_texts(struct strbuf *out, const struct cli_verb *table)
 {
-	for (; table->name; table++) {
-		autofree char *text = str_printf("%s:%s", table->name, table->summary);
+	for (const struct cli_verb *v = table; v->name; v++) {
+		autofree char *what = text_of(table, v);
+		autofree char *text = str_printf("%.*s:%s", (int)strcspn(v->name, " "), v->name, what);
 
+		if (second_of(v) && !is_first_of_group(table, v))
+			continue;
 		strbuf_puts(out, "\t\t");
 		put_quoted(out, text);
 		strbuf_putc(out, '\n');
 	}
 }
 
+static void put_fish_word(struct strbuf *out, const char *where, const char *word, size_t n, const char *text)
+{
+	strbuf_printf(out, "complete -c vmf -n '%s' -a %.*s -d ", where, (int)n, word);
+	put_quoted(out, text);
+	strbuf_putc(out, '\n');
+}
+
+/* What V takes behind it: options and words. */
+static void put_fish_words(struct strbuf *out, const struct cli_verb *v)
+{
+	static const struct {
+		const char *mark, *give;
+	} givers[] = {{"FILE", "' -F\n"}, {"VM", "' -a '(__vmf list --names)'\n"},
+		{"PLUGIN", "' -a '(__vmf_plugin)'\n"}, {"DISK", "' -a '(__vmf_disks)'\n"},
+		{"STORE", "' -a '(__vmf storage list --names)'\n"}};
+	autofree char *word = own_word(v);
+
+	for (size_t i = 0; i < v->n_options; i++) {
+		const struct cli_option *o = &v->options[i];
+
+		strbuf_puts(out, "complete -c vmf -n '__vmf_is ");
+		put_name(out, v, " ");
+		strbuf_printf(out, "' -l %s%s -d ", o->name + 2,
+			!o->argument			 ? ""
+			: str_equal(o->argument, "FILE") ? " -r -F"
+							 : " -x");
+		put_quoted(out, o->help);
+		strbuf_putc(out, '\n');
+	}
+	if (!*word)
+		return;
+	strbuf_puts(out, "complete -c vmf -n '__vmf_is ");
+	put_name(out, v, " ");
+	for (size_t i = 0; i < VMF_COUNT(givers); i++)
+		if (str_equal(word, givers[i].mark)) {
+			strbuf_puts(out, givers[i].give);
+			return;
+		}
+	strbuf_puts(out, "' -a '");
+	if (str_equal(word, "SETTING"))
+		put_keys(out, NULL);
+	else
+		strbuf_puts(out, word);
+	strbuf_puts(out, "'\n");
+}
+
 /* fish wants a line for each word and option. */
 static void put_fish_table(struct strbuf *out, const struct cli_verb *table, const char *where)
 {
 	for (const struct cli_verb *v = table; v->name; v++) {
-		autofree char *word = own_word(v);
+		const char *second = second_of(v);
+		size_t n = strcspn(v->name, " ");
 
-		strbuf_printf(out, "complete -c vmf -n '%s' -a %s -d ", where, v->name);
-		put_quoted(out, v->summary);
-		strbuf_putc(out, '\n');
-		for (size_t i = 0; i < v->n_options; i++) {
-			const struct cli_option *o = &v->options[i];
+		if (!second || is_first_of_group(table, v)) {
+			autofree char *text = text_of(table, v);
 
-			strbuf_puts(out, "complete -c vmf -n '__vmf_is ");
-			put_name(out, v, " ");
-			strbuf_printf(out, "' -l %s%s -d ", o->name + 2,
-				!o->argument			 ? ""
-				: str_equal(o->argument, "FILE") ? " -r -F"
-								 : " -x");
-			put_quoted(out, o->help);
-			strbuf_putc(out, '\n');
+			put_fish_word(out, where, v->name, n, text);
 		}
-		if (!*word)
-			continue;
-		strbuf_puts(out, "complete -c vmf -n '__vmf_is ");
-		put_name(out, v, " ");
-		if (str_equal(word, "FILE"))
-			strbuf_puts(out, "' -F\n");
-		else if (str_equal(word, "VM"))
-			strbuf_puts(out, "' -a '(__vmf list --names)'\n");
-		else if (str_equal(word, "PLUGIN"))
-			strbuf_puts(out, "' -a '(__vmf_plugin)'\n");
-		else if (str_equal(word, "SETTING")) {
-			strbuf_puts(out, "' -a '");
-			put_keys(out, NULL);
-			strbuf_puts(out, "'\n");
-		} else
-			strbuf_printf(out, "' -a '%s'\n", word);
+		if (second) {
+			autofree char *is_first = str_printf("__vmf_is %.*s", (int)n, v->name);
+
+			put_fish_word(out, is_first, second, strlen(second), v->summary);
+		}
+		put_fish_words(out, v);
 	}
 }
 
@@ -295,6 +391,30 @@ static void put_commands_text(struct strbuf *out, const struct script *script)
 	put_texts(out, cli_commands);
 }
 
+/* Names of two words, each in quotes. */
+static void put_pairs(struct strbuf *out, const struct script *script)
+{
+	const struct cli_verb *const tables[] = {cli_verbs, cli_commands};
+
+	(void)script;
+	for (size_t t = 0; t < VMF_COUNT(tables); t++)
+		for (const struct cli_verb *v = tables[t]; v->name; v++)
+			if (second_of(v))
+				strbuf_printf(out, " '%s'", v->name);
+}
+
+/* The first words of those. */
+static void put_groups(struct strbuf *out, const struct script *script)
+{
+	const struct cli_verb *const tables[] = {cli_verbs, cli_commands};
+
+	(void)script;
+	for (size_t t = 0; t < VMF_COUNT(tables); t++)
+		for (const struct cli_verb *v = tables[t]; v->name; v++)
+			if (is_first_of_group(tables[t], v))
+				strbuf_printf(out, " %.*s", (int)strcspn(v->name, " "), v->name);
+}
+
 static const struct {
 	const char *mark;
 	void (*put)(struct strbuf *out, const struct script *script);
@@ -313,6 +433,8 @@ static const struct {
 	{"QEMU", put_qemu},
 	{"QEMU_CASE", put_qemu_case},
 	{"QEMU_WORDS", put_qemu_words},
+	{"PAIRS", put_pairs},
+	{"GROUPS", put_groups},
 	{"FISH", put_fish},
 };
 

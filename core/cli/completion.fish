@@ -9,7 +9,7 @@ function __vmf_where
     for w in $words[2..-1]
         if test $skip = 1
             set skip 0
-        else if test $where = first
+        else if test "$where" = first
             switch $w
                 case -o -C --home
                     set skip 1
@@ -20,6 +20,8 @@ function __vmf_where
                 case '*'
                     set where vm
             end
+        else if contains -- "$where $w" @PAIRS@
+            set where "$where $w"
         else if test $is_command = 0
             switch $w
                 case @VERBS_WORDS@
@@ -37,7 +39,8 @@ function __vmf_is
 end
 
 function __vmf_in_chain
-    not contains -- (__vmf_where) first @COMMANDS_WORDS@
+    set -l where (__vmf_where)
+    not contains -- (string split ' ' $where)[1] first @COMMANDS_WORDS@; and not contains -- "$where" @GROUPS@
 end
 
 # vmf as it was called, with its home
@@ -48,6 +51,17 @@ function __vmf
         contains -- $words[$i] -C --home; and set home --home $words[(math $i + 1)]
     end
     $words[1] $home $argv 2>/dev/null
+end
+
+function __vmf_disks
+    set -l words (commandline -opc)
+    set -l i 2
+    # the VM is the first word that belongs to no option
+    while string match -q -- '-*' $words[$i]
+        contains -- $words[$i] -o -C --home; and set i (math $i + 1)
+        set i (math $i + 1)
+    end
+    __vmf $words[$i] drives --names
 end
 
 function __vmf_plugin

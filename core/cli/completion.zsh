@@ -3,7 +3,7 @@
 
 _vmf_verb()
 {
-	opts=() args=() files=() word=''
+	opts=() args=() files=() word='' behind=''
 	case $1 in
 @CASES@
 	*) return 1 ;;
@@ -44,6 +44,8 @@ _vmf_offer()
 	case $1 in
 	FILE) _files ;;
 	SETTING) _vmf_setting ;;
+	DISK) compadd -- ${(f)"$($vmf $words[i] drives --names 2>/dev/null)"} ;;
+	STORE) compadd -- ${(f)"$($vmf storage list --names 2>/dev/null)"} ;;
 	VM) _vmf_vms ;;
 	PLUGIN)
 		case $words[i+1]:$((CURRENT - i)) in
@@ -59,7 +61,7 @@ _vmf_offer()
 _vmf()
 {
 	local -a vmf opts args files verbs commands
-	local verb='' word='' w prev
+	local verb='' word='' behind='' w prev
 	local -i i=2 used=0
 
 	vmf=($words[1])
@@ -94,29 +96,36 @@ _vmf()
 		return
 	fi
 	case $words[i] in
-	@COMMANDS_CASE@) verb=$words[i] ;;
+	@COMMANDS_CASE@)
+		verb=$words[i]
+		((i + 1 < CURRENT)) && _vmf_verb "$verb $words[i+1]" && verb+=" $words[i+1]"
+		;;
 	*)
 		for w in $words[i+1,CURRENT-1]; do
 			if [[ $w == -- ]]; then
 				verb=''
+			elif ((!used)) && _vmf_verb "$verb $w"; then
+				verb+=" $w"
 			elif [[ $verb != @QEMU@ ]] && _vmf_verb $w; then
 				verb=$w used=0
-			else
-				used=1
+			elif [[ $w != --* ]]; then
+				((used++))
 			fi
 		done
 		;;
 	esac
-	_vmf_verb $verb
+	_vmf_verb "$verb"
 	if ((${args[(Ie)$prev]})); then
 		((${files[(Ie)$prev]})) && _files
 	elif [[ $PREFIX == --* ]]; then
 		compadd -- $opts
 	elif [[ -n $word && ($used == 0 || $word == (SETTING|PLUGIN|VM)) ]]; then
 		_vmf_offer $word
-		[[ $word == SETTING && $used == 1 ]] && _describe verb verbs
+		[[ $word == SETTING && $used != 0 ]] && _describe verb verbs
+	elif [[ -n $behind && $used == 1 ]]; then
+		_vmf_offer $behind
 	else
-		case $verb in
+		case ${verb%% *} in
 		@COMMANDS_CASE@) ;;
 		@QEMU_CASE@) _files ;;
 		*) _describe verb verbs ;;

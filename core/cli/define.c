@@ -196,12 +196,16 @@ int verb_unlock(struct cli_call *call, struct vmf_error *err)
 
 /* ---- create, destroy, rename --------------------------------------------------------------- */
 
-static int create_options(
-	const struct cli_call *call, struct vm_create_options *options, struct vmf_error *err)
+static int create_options(const struct cli_call *call, struct vm_create_options *options, struct image *image,
+	struct vmf_error *err)
 {
 	const char *text;
 
 	options->template = cli_option(call, "--template", 0);
+	text = cli_option(call, "--image", 0);
+	if (text && image_look(text, NULL, image, err) < 0)
+		return vmf_context(err, "create");
+	options->image = text ? image : NULL;
 	for (size_t i = 0; i < call->verb->n_options; i++) {
 		const struct cli_option *o = &call->verb->options[i];
 
@@ -239,7 +243,8 @@ int verb_create(struct cli_call *call, struct vmf_error *err)
 {
 	struct vm_create_options options = {.n_disks = 0};
 	struct vm *vm = call->vm;
-	int rc = create_options(call, &options, err);
+	struct image image = {.path = NULL};
+	int rc = create_options(call, &options, &image, err);
 
 	if (rc == 0)
 		rc = vm_create(vm, &options, err);
@@ -257,6 +262,11 @@ int verb_create(struct cli_call *call, struct vmf_error *err)
 
 			add_made(volume, options.disk_sizes[i], &text, disks);
 		}
+		if (options.image && json_array_size(disks) == 0) {
+			autofree char *volume = str_printf("%s-0", prefix);
+
+			add_made(volume, image.size_bytes, &text, disks);
+		}
 		out_result(call,
 			json_pack("{s:o, s:s, s:o}", "file", out_string(vm->file), "uuid", vm->uuid, "disks",
 				disks),
@@ -264,30 +274,23 @@ int verb_create(struct cli_call *call, struct vmf_error *err)
 	}
 	strv_free(&options.settings);
 	free(options.disk_sizes);
+	image_free(&image);
 	return rc;
 }
 
 static int confirm(struct vm *vm, struct vmf_error *err)
 {
 	autostrbuf struct strbuf volumes = STRBUF_INIT;
-	char answer[128] = "";
+	autofree char *question = NULL;
 
-	if (!isatty(STDIN_FILENO))
-		return vmf_fail(err, VMF_E_USAGE, 0, "add --yes",
-			"destroy asks first, and there is no terminal to ask on");
-	if (vm_resolve(vm, err) < 0)
+	if (isatty(STDIN_FILENO) && vm_resolve(vm, err) < 0)
 		return -1;
 	for (size_t i = 0; i < vm->n_disks; i++)
 		strbuf_printf(&volumes, "%s%s", i ? ", " : " and its volumes ", vm->disks[i].volume);
-	fprintf(stderr, "This removes %s%s. Type the VM's name to go on: ", vm->name,
+	question = str_printf("This removes %s%s. Type the VM's name to go on: ", vm->name,
 		volumes.data ? volumes.data : "");
-	fflush(stderr);
-	if (!fgets(answer, sizeof(answer), stdin))
-		fputc('\n', stderr);
-	answer[strcspn(answer, "\n")] = '\0';
-	if (!str_equal(answer, vm->name))
-		return vmf_fail(err, VMF_E_FAILED, 0, NULL, "vm \"%s\": not destroyed", vm->name);
-	return 0;
+	return cli_confirm(question, vm->name, err) < 0 ? vmf_context(err, "vm \"%s\": destroy", vm->name)
+							: 0;
 }
 
 int verb_destroy(struct cli_call *call, struct vmf_error *err)
@@ -315,7 +318,7 @@ int verb_rename(struct cli_call *call, struct vmf_error *err)
 	struct vm *vm = call->vm;
 	autofree char *was = str_dup(vm->name);
 
-	if (cli_find(cli_commands, call->args.items[0]))
+	if (cli_begins(cli_commands, call->args.items[0]))
 		return vmf_fail(err, VMF_E_USAGE, 0, "choose another name", "\"%s\" is a command's name",
 			call->args.items[0]);
 	if (vm_rename(vm, call->args.items[0], err) < 0)

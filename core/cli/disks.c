@@ -28,23 +28,6 @@ int verb_newimg(struct cli_call *call, struct vmf_error *err)
 	return 0;
 }
 
-int disk_volume(struct vm *vm, const struct vm_disk *disk, struct vmf_volume *volume, struct vmf_error *err)
-{
-	struct vmf_volume_list list = {.stride = sizeof(struct vmf_volume)};
-	struct vm_call call;
-
-	memset(volume, 0, sizeof(*volume));
-	vm_call_disk(vm, disk, &call);
-	if (disk->plugin->ops.storage.list &&
-		disk->plugin->ops.storage.list(&call.call, disk->volume, &list, err) < 0)
-		return vmf_context(err, "disk \"%s\": storage \"%s\"", disk->title, disk->instance);
-	for (size_t i = 0; i < list.count; i++)
-		if (str_equal(vm_volume_at(&list, i)->name, disk->volume))
-			memcpy(volume, vm_volume_at(&list, i),
-				list.stride && list.stride < sizeof(*volume) ? list.stride : sizeof(*volume));
-	return 0;
-}
-
 json_t *disk_json(const struct vm_disk *disk, const struct vmf_volume *volume)
 {
 	json_t *json = json_pack("{s:s, s:s*, s:s, s:s, s:b}", "disk", disk->title, "storage", disk->instance,
@@ -59,6 +42,20 @@ json_t *disk_json(const struct vm_disk *disk, const struct vmf_volume *volume)
 	return json;
 }
 
+/* What the disks are called; consumes the empty ARRAY. */
+static int drive_names(const struct cli_call *call, json_t *array)
+{
+	for (size_t i = 0; i < call->vm->n_disks; i++) {
+		json_array_append_new(array, json_string(call->vm->disks[i].title));
+		if (!call->ctx->json)
+			puts(call->vm->disks[i].title);
+	}
+	if (call->ctx->json)
+		out_json(json_incref(array));
+	json_decref(array);
+	return 0;
+}
+
 /* On a terminal a table; a pipe gets one path a line. */
 int verb_drives(struct cli_call *call, struct vmf_error *err)
 {
@@ -69,12 +66,14 @@ int verb_drives(struct cli_call *call, struct vmf_error *err)
 	json_t *array = json_array();
 	int rc = vm_resolve(vm, err);
 
+	if (rc == 0 && cli_option(call, "--names", 0))
+		return drive_names(call, array);
 	table = out_table_new(columns, VMF_COUNT(columns));
 	for (size_t i = 0; rc == 0 && i < vm->n_disks; i++) {
 		const struct vm_disk *d = &vm->disks[i];
 		struct vmf_volume v;
 
-		rc = disk_volume(vm, d, &v, err);
+		rc = vm_disk_volume(vm, d, &v, err);
 		if (rc == 0) {
 			autofree char *size = v.name ? value_format_size(v.virtual_bytes) : NULL;
 			autofree char *used = v.used_bytes ? value_format_size(v.used_bytes) : NULL;

@@ -217,12 +217,29 @@ static void all_json(void)
 
 /* ---- the commands ------------------------------------------------------------------------- */
 
+/* A verb or command; of a word that several begin with: all of them. */
+static bool print_named(const struct cli_verb *table, const char *name)
+{
+	const struct cli_verb *v = cli_find(table, name);
+	size_t n = strlen(name);
+	bool found = false;
+
+	if (v)
+		print_verb(v, table == cli_commands);
+	for (const struct cli_verb *w = table; !v && w->name; w++)
+		if (strncmp(w->name, name, n) == 0 && w->name[n] == ' ') {
+			if (found)
+				putchar('\n');
+			print_verb(w, table == cli_commands);
+			found = true;
+		}
+	return v || found;
+}
+
 int command_help(struct cli_call *call, struct vmf_error *err)
 {
-	const char *word = call->args.count ? call->args.items[0] : NULL;
-	const struct cli_verb *verb = word ? cli_find(cli_verbs, word) : NULL;
-	const struct cli_verb *command = word ? cli_find(cli_commands, word) : NULL;
-	bool found = verb || command;
+	autofree char *word = call->args.count ? strv_join(&call->args, " ") : NULL;
+	bool found = false;
 
 	if (call->ctx->json) {
 		all_json();
@@ -240,10 +257,8 @@ int command_help(struct cli_call *call, struct vmf_error *err)
 		print_keywords();
 		return 0;
 	}
-	if (found)
-		print_verb(verb ? verb : command, !verb);
-	if (found && cli_find(cli_verbs, word) && command)
-		print_verb(command, true);
+	found = print_named(cli_verbs, word);
+	found |= print_named(cli_commands, word);
 	if (print_keyword(word))
 		found = true;
 	return found ? 0 : no_such_word(word, err);

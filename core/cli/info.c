@@ -62,7 +62,7 @@ static json_t *get_disks(struct info *info)
 
 		memset(&volume, 0, sizeof(volume));
 		if (info->vm->disks[i].plugin &&
-			disk_volume(info->vm, &info->vm->disks[i], &volume, &err) < 0)
+			vm_disk_volume(info->vm, &info->vm->disks[i], &volume, &err) < 0)
 			note(info, &err);
 		json_array_append_new(array, disk_json(&info->vm->disks[i], &volume));
 	}

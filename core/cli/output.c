@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/log.h"
 
@@ -129,8 +130,8 @@ void out_plan(const struct cli_call *call, const struct qemu_args *command)
 	struct strv *steps = &call->ctx->planned;
 
 	if (call->ctx->json) {
-		json_t *json = json_pack(
-			"{s:s, s:s, s:b}", "vm", call->vm->name, "verb", call->verb->name, "dry_run", 1);
+		json_t *json = json_pack("{s:s*, s:s, s:b}", "vm", call->vm ? call->vm->name : NULL, "verb",
+			call->verb->name, "dry_run", 1);
 
 		json_object_set_new(json, "steps", out_strings(steps));
 		if (command)
@@ -146,4 +147,19 @@ void out_plan(const struct cli_call *call, const struct qemu_args *command)
 		}
 	}
 	strv_free(steps);
+}
+
+int cli_confirm(const char *question, const char *word, struct vmf_error *err)
+{
+	char answer[128] = "";
+
+	if (!isatty(STDIN_FILENO))
+		return vmf_fail(err, VMF_E_USAGE, 0, "add --yes",
+			"it asks first, and there is no terminal to ask on");
+	fputs(question, stderr);
+	fflush(stderr);
+	if (!fgets(answer, sizeof(answer), stdin))
+		fputc('\n', stderr);
+	answer[strcspn(answer, "\n")] = '\0';
+	return str_equal(answer, word) ? 0 : vmf_fail(err, VMF_E_FAILED, 0, NULL, "nothing was done");
 }

@@ -45,7 +45,7 @@ static int dry_start(struct cli_call *call, const struct vm_start_options *optio
 static void hint_at_verbs(const struct cli_call *call, struct vmf_error *err)
 {
 	for (size_t i = 0; i < call->args.count; i++)
-		if (cli_find(cli_verbs, call->args.items[i])) {
+		if (cli_begins(cli_verbs, call->args.items[i])) {
 			free(err->hint);
 			err->hint = str_printf(
 				"start takes all words up to --: \"start -- %s\"", call->args.items[i]);

@@ -99,26 +99,59 @@ int verb_rollback(struct cli_call *call, struct vmf_error *err)
 	return 0;
 }
 
+/* Its next disk is a clone of a volume: STORE:NAME, or NAME in the VM's default storage. */
+static int clone_volume(
+	struct cli_call *call, const char *volume, enum vm_clone_how how, struct vmf_error *err)
+{
+	struct vm *vm = call->vm;
+	const char *colon = strchr(volume, ':'), *at = strrchr(volume, '@');
+	autofree char *store = colon ? str_ndup(volume, (size_t)(colon - volume)) : NULL;
+	autofree char *name = NULL;
+	struct vm_new_disk new = {.how = how, .snapshot = at ? at + 1 : NULL};
+	struct vm_disk_added added;
+
+	if (store && !conf_find(vm->root, "storage", store)) /* part of the name, then */
+		str_set(&store, NULL);
+	name = str_dup(store ? colon + 1 : volume);
+	if (at)
+		name[strlen(name) - strlen(at)] = '\0';
+	new.storage = store;
+	new.origin = name;
+	if (vm_disk_add(vm, &new, &added, err) < 0)
+		return -1;
+	out_result(call,
+		json_pack("{s:s*, s:s*, s:s*, s:o, s:o, s:I, s:b}", "disk", added.title, "volume",
+			added.volume, "storage", added.storage, "origin", out_string(name), "snapshot",
+			out_string(new.snapshot), "size_bytes", (json_int_t)added.size_bytes, "plugged",
+			added.is_plugged),
+		"%s: disk %s: volume %s, cloned from %s", vm->name, added.title, added.volume, volume);
+	vm_disk_added_free(&added);
+	return 0;
+}
+
 int verb_clone(struct cli_call *call, struct vmf_error *err)
 {
-	const char *from = cli_option(call, "--from", 0), *at;
+	const char *from = cli_option(call, "--from", 0), *volume = cli_option(call, "--volume", 0), *at;
 	bool copy = cli_option(call, "--copy", 0), cow = cli_option(call, "--cow", 0);
 	struct vm_clone_options o = {.how = copy ? CLONE_COPY : cow ? CLONE_COW : CLONE_ANY};
 	autofree char *origin = NULL;
 
-	if (!from)
+	if (!from == !volume)
 		return vmf_fail(err, VMF_E_USAGE, 0,
-			"as in: vmf web1 clone --from web0, or --from web0@SNAPSHOT",
-			"clone wants --from VM");
+			"as in: vmf web1 clone --from web0, or --from web0@SNAPSHOT, or --volume gold",
+			from ? "clone: --from or --volume, not both"
+			     : "clone wants --from VM or --volume NAME");
 	if (copy && cow)
 		return vmf_fail(err, VMF_E_USAGE, 0, NULL, "clone: --copy or --cow, not both");
+	if (cli_begins(cli_commands, call->vm->name))
+		return vmf_fail(err, VMF_E_USAGE, 0, "choose another name", "\"%s\" is a command's name",
+			call->vm->name);
+	if (volume)
+		return clone_volume(call, volume, o.how, err);
 	at = strchr(from, '@');
 	origin = str_ndup(from, at ? (size_t)(at - from) : strlen(from));
 	o.origin = origin;
 	o.snapshot = at ? at + 1 : NULL;
-	if (cli_find(cli_commands, call->vm->name))
-		return vmf_fail(err, VMF_E_USAGE, 0, "choose another name", "\"%s\" is a command's name",
-			call->vm->name);
 	if (vm_clone(call->vm, &o, err) < 0)
 		return -1;
 	out_result(call,

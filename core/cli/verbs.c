@@ -22,10 +22,34 @@ static const struct cli_option create_options[] = {
 	{"--memory", "SIZE", "as in 2G", "memory"},
 	{"--cpus", "N", "number of CPUs", "cpus"},
 	{"--disk", "SIZE", "make a disk; may be given again", NULL},
+	{"--image", "FILE", "the first disk is a copy of that image", NULL},
 	{"--cdrom", "FILE", "an image in the CD drive", "cdrom"},
 	{"--nic", "NET", "a NIC on that network; may be given again", NULL},
 	{"--host", "NAME", "where it lives", "host"},
 	{"--template", "FILE", "a definition to start from", NULL},
+};
+static const struct cli_option drives_options[] = {{"--names", NULL, "titles and numbers only", NULL}};
+static const struct cli_option disk_add_options[] = {
+	{"--name", "TITLE", "its name; the next number unless told", NULL},
+	{"--storage", "NAME", "the storage that its volume is made in", NULL},
+	{"--bus", "BUS", "virtio, scsi, ide, nvme or usb", NULL},
+	{"--image", "FILE", "it is to be a copy of that image", NULL},
+	{"--format", "FORMAT", "what the image is: raw or qcow2; seen by its content unless told", NULL},
+};
+static const struct cli_option disk_import_options[] = {
+	{"--format", "FORMAT", "what the image is: raw or qcow2; seen by its content unless told", NULL},
+	{"--yes", NULL, "do not ask", NULL},
+};
+static const struct cli_option disk_export_options[] = {
+	{"--format", "FORMAT", "raw or qcow2; by the file's ending unless told", NULL},
+	{"--compress", NULL, "pack it; for qcow2", NULL},
+};
+static const struct cli_option disk_mount_options[] = {{"--rw", NULL, "for writing, too", NULL}};
+static const struct cli_option storage_list_options[] = {
+	{"--names", NULL, "names only; no storage is asked", NULL}};
+static const struct cli_option storage_orphans_options[] = {
+	{"--remove", NULL, "remove them; asks first", NULL},
+	{"--yes", NULL, "do not ask", NULL},
 };
 static const struct cli_option destroy_options[] = {{"--yes", NULL, "do not ask", NULL}};
 static const struct cli_option config_options[] = {
@@ -64,6 +88,7 @@ static const struct cli_option rollback_options[] = {
 };
 static const struct cli_option clone_options[] = {
 	{"--from", "VM[@SNAPSHOT]", "the VM to be cloned, as it is or as it was", NULL},
+	{"--volume", "STORE:NAME[@SNAPSHOT]", "its next disk is a clone of that volume", NULL},
 	{"--copy", NULL, "full copies of its disks", NULL},
 	{"--cow", NULL, "copy-on-write or nothing", NULL},
 };
@@ -99,7 +124,27 @@ const struct cli_verb cli_verbs[] = {
 		OPTIONS(config_options), VERB_MAY_MISS, verb_config},
 	{"newimg", "newimage", ARGS_OPTIONAL, "[SIZE]", "make its next disk", NO_OPTIONS,
 		VERB_MAY_MISS | VERB_SIZE, verb_newimg},
-	{"drives", NULL, ARGS_NONE, "", "the volumes that it uses", NO_OPTIONS, 0, verb_drives},
+	{"drives", NULL, ARGS_NONE, "[--names]", "the volumes that it uses", OPTIONS(drives_options), 0,
+		verb_drives},
+	{"disk add", NULL, ARGS_OPTIONAL, "[SIZE] [--name TITLE]", "make a further disk, also while it runs",
+		OPTIONS(disk_add_options), VERB_MAY_MISS | VERB_SIZE, verb_disk_add},
+	{"disk rm", NULL, ARGS_ONE, "DISK [--yes]", "remove a disk and all that is on it, also while it runs",
+		OPTIONS(destroy_options), 0, verb_disk_rm},
+	{"disk resize", NULL, ARGS_TWO, "DISK SIZE",
+		"make a disk larger, also while it runs; +SIZE: by so much", NO_OPTIONS, 0, verb_disk_resize},
+	{"disk compress", NULL, ARGS_ONE, "DISK", "pack what a disk of a stopped VM takes up", NO_OPTIONS, 0,
+		verb_disk_compress},
+	{"disk import", NULL, ARGS_TWO, "DISK FILE [--yes]",
+		"a disk of a stopped VM becomes a copy of an image", OPTIONS(disk_import_options), 0,
+		verb_disk_import},
+	{"disk export", NULL, ARGS_TWO, "DISK FILE [--compress]",
+		"copy a disk of a stopped VM to an image file", OPTIONS(disk_export_options), 0,
+		verb_disk_export},
+	{"disk mount", NULL, ARGS_ONE_OPTIONAL, "DISK [FOLDER] [--rw]",
+		"show the files on a disk of a stopped VM", OPTIONS(disk_mount_options), VERB_SIZE,
+		verb_disk_mount},
+	{"disk umount", NULL, ARGS_ONE, "DISK", "unmount it", NO_OPTIONS, VERB_MAY_MISS | VERB_BROKEN,
+		verb_disk_umount},
 	{"snapshot", NULL, ARGS_OPTIONAL, "[NAME] [--delete NAME]",
 		"keep the state of all its disks under a name", OPTIONS(snapshot_options), 0, verb_snapshot},
 	{"snapshots", NULL, ARGS_NONE, "", "its snapshots", NO_OPTIONS, 0, verb_snapshots},
@@ -107,8 +152,8 @@ const struct cli_verb cli_verbs[] = {
 		"put all its disks back to a snapshot; what came after is lost", OPTIONS(rollback_options), 0,
 		verb_rollback},
 	{"clone", NULL, ARGS_NONE, "--from VM[@SNAPSHOT] [--copy] [--cow]",
-		"make it: another VM's settings and disks", OPTIONS(clone_options), VERB_MAY_MISS,
-		verb_clone},
+		"make it: another VM's settings and disks, or its next disk", OPTIONS(clone_options),
+		VERB_MAY_MISS, verb_clone},
 	{"start", "exec", ARGS_QEMU, "[QEMU-ARG...] [--]", "start it; _ stands for the configured arguments",
 		OPTIONS(start_options), 0, verb_start},
 	{"stop", "quit", ARGS_NONE, "", "end it at once", NO_OPTIONS, VERB_LIVE, verb_stop},
@@ -147,6 +192,13 @@ const struct cli_verb cli_verbs[] = {
 const struct cli_verb cli_commands[] = {
 	{"list", "ls", ARGS_REST, "[PATTERN] [--columns LIST]", "all VMs", OPTIONS(list_options), 0,
 		command_list},
+	{"storage list", NULL, ARGS_REST, "[--names]",
+		"the storages: what they are, what they hold and can do", OPTIONS(storage_list_options), 0,
+		command_storage_list},
+	{"storage volumes", NULL, ARGS_REST, "[STORE]", "all volumes, vmf's and others", NO_OPTIONS, 0,
+		command_storage_volumes},
+	{"storage orphans", NULL, ARGS_REST, "[--remove] [--yes]", "volumes that vmf made and no VM uses",
+		OPTIONS(storage_orphans_options), 0, command_storage_orphans},
 	{"plugin", NULL, ARGS_REST, "list|show KIND NAME|path", "plugins: state, options, folders",
 		OPTIONS(plugin_options), 0, command_plugin},
 	{"help", NULL, ARGS_REST, "[WORD]", "this, or all about a word", NO_OPTIONS, 0, command_help},

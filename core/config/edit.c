@@ -110,6 +110,18 @@ static void remove_stmt(struct edit *e, const struct stmt *stmt)
 	splice(e, from, stmt->end, "");
 }
 
+/* With the empty line that stands before it where another one, or nothing, stands behind it: as add_to_root()
+ * puts it. */
+static void remove_section(struct edit *e, const struct stmt *section)
+{
+	size_t at = line_start(e, section->at);
+	bool is_apart = at >= 2 && e->text[at - 1] == '\n' && e->text[at - 2] == '\n';
+
+	remove_stmt(e, section);
+	if (is_apart && (e->text[at] == '\n' || !e->text[at]))
+		splice(e, at - 1, at, "");
+}
+
 /* ---- new statements ----------------------------------------------------------------------- */
 
 static char *literal(struct edit *e)
@@ -347,7 +359,7 @@ static void apply(struct edit *e)
 	if (t->name)
 		change(e, list, section, head, n);
 	else if (n == 0)
-		remove_stmt(e, section);
+		remove_section(e, section);
 }
 
 /* The items of a list as they stand between the braces. */

@@ -264,6 +264,18 @@ int value_check(const struct vmf_option *option, const char *text, int64_t *numb
 	return rc < 0 ? rc : check_limits(option, text, *number, err);
 }
 
+char *value_exact_size(uint64_t bytes)
+{
+	static const char units[] = "KMGT";
+	char unit[2] = "";
+
+	for (size_t i = 0; units[i] && bytes && bytes % 1024 == 0; i++) {
+		bytes /= 1024;
+		unit[0] = units[i];
+	}
+	return str_printf("%llu%s", (unsigned long long)bytes, unit);
+}
+
 char *value_format_size(uint64_t bytes)
 {
 	static const char letters[] = "BKMGTPE";

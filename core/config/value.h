@@ -25,6 +25,8 @@ int value_parse_time(const char *text, int64_t *ms, struct vmf_error *err); /* b
 int value_check(const struct vmf_option *option, const char *text, int64_t *number, struct vmf_error *err);
 /* "1.5G": shortest exact or rounded form for people, in powers of 1024. The caller frees. */
 char *value_format_size(uint64_t bytes);
+/* "1536M": never rounded, for files. The caller frees. */
+char *value_exact_size(uint64_t bytes);
 /* Lower-case canonical form of a MAC into OUT[18]. Multicast addresses are refused. */
 int value_parse_mac(const char *text, char *out, struct vmf_error *err);
 /* "string", "size", ... for help texts */

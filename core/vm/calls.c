@@ -39,6 +39,15 @@ int vm_instance_find(const struct conf_section *root, const char *keyword, const
 	return 0;
 }
 
+struct vmf_opts *vm_instance_opts(
+	const struct vm_instance *instance, const struct conf_section *own, struct vmf_error *err)
+{
+	const struct conf_section *layers[2] = {instance->section};
+
+	layers[1] = own ? conf_find(own, instance->plugin->name, NULL) : NULL;
+	return conf_opts_resolve(&instance->plugin->desc, layers, 2, err);
+}
+
 static const struct part {
 	const char *keyword;
 	enum vmf_kind kind;

@@ -147,11 +147,9 @@ static int choose(struct vm *vm, const struct vm_disk *d, const struct vm_clone_
 	return try_clone(vm, d, o, volume, true, err);
 }
 
-static int plan_disk(struct vm *vm, struct plan *plan, struct vm *origin, const struct vm_disk *d,
-	const struct vm_clone_options *o, struct vmf_error *err)
+int plan_volume_clone(struct vm *vm, struct plan *plan, const struct vm_disk *d,
+	const struct vm_clone_options *o, const char *volume, struct vmf_error *err)
 {
-	autofree char *prefix = vm_volume_prefix(vm);
-	autofree char *volume = new_volume(origin, d, prefix);
 	json_t *args;
 	bool copy;
 
@@ -167,6 +165,15 @@ static int plan_disk(struct vm *vm, struct plan *plan, struct vm *origin, const 
 		copy ? "copy" : "clone (copy-on-write)", d->volume, o->snapshot ? "@" : "",
 		o->snapshot ? o->snapshot : "", volume, d->instance, d->plugin->name);
 	return 0;
+}
+
+static int plan_disk(struct vm *vm, struct plan *plan, struct vm *origin, const struct vm_disk *d,
+	const struct vm_clone_options *o, struct vmf_error *err)
+{
+	autofree char *prefix = vm_volume_prefix(vm);
+	autofree char *volume = new_volume(origin, d, prefix);
+
+	return plan_volume_clone(vm, plan, d, o, volume, err);
 }
 
 /* UEFI's variables: what is to be booted. */
@@ -194,7 +201,7 @@ static int clone_held(
 	struct plan *plan;
 	int rc;
 
-	if (vm_resolve(origin, err) < 0)
+	if (vm_need_unwritten(origin, err) < 0 || vm_resolve(origin, err) < 0)
 		return -1;
 	plan = plan_new(vm, "clone", true);
 	own_settings(origin, &create.settings);

@@ -261,66 +261,6 @@ static int add_serial(struct vm *vm, struct start *s, struct vmf_error *err)
 	return 0;
 }
 
-static void add_disk_device(struct start *s, const struct vm_disk *d, bool *has_scsi, unsigned *n_ide)
-{
-	json_t *device = json_object();
-	const char *serial = d->section ? conf_string(d->section, "serial") : NULL;
-	const char *driver = "virtio-blk-pci";
-
-	if (str_equal(d->bus, "scsi")) {
-		driver = "scsi-hd";
-		if (!*has_scsi)
-			qemu_args_json(&s->args, "-device",
-				json_pack("{s:s, s:s}", "driver", "virtio-scsi-pci", "id", "scsi"));
-		*has_scsi = true;
-		json_object_set_new(device, "bus", json_string("scsi.0"));
-	} else if (str_equal(d->bus, "ide")) {
-		driver = "ide-hd"; /* ide.1 has the CD drive */
-		json_object_set_new(device, "bus", json_string(*n_ide < 2 ? "ide.0" : "ide.1"));
-		json_object_set_new(device, "unit", json_integer(*n_ide < 2 ? *n_ide : 1));
-		(*n_ide)++;
-	} else if (str_equal(d->bus, "nvme")) {
-		driver = "nvme";
-		serial = serial ? serial : d->slot;
-	} else if (str_equal(d->bus, "usb")) {
-		driver = "usb-storage";
-		json_object_set_new(device, "bus", json_string("usb.0"));
-	}
-	json_object_set_new(device, "driver", json_string(driver));
-	json_object_set_new(device, "id", json_string(d->slot));
-	json_object_set_new(device, "drive", json_string(d->slot));
-	if (!str_equal(driver, "nvme")) { /* nvme has neither */
-		json_object_set_new(device, "werror", json_string("stop"));
-		json_object_set_new(device, "rerror", json_string(d->readonly ? "report" : "stop"));
-	}
-	if (serial)
-		json_object_set_new(device, "serial", json_string(serial));
-	if (d->section && conf_get(d->section, "bootindex"))
-		json_object_set_new(device, "bootindex", json_integer(conf_number(d->section, "bootindex")));
-	qemu_args_json(&s->args, "-device", device);
-}
-
-static int add_disks(struct vm *vm, struct start *s, struct vmf_error *err)
-{
-	bool has_scsi = false;
-	unsigned n_ide = 0;
-
-	for (size_t i = 0; i < vm->n_disks; i++) {
-		const struct vm_disk *d = &vm->disks[i];
-
-		if (str_equal(d->bus, "ide") && n_ide >= 3)
-			return vmf_fail(err, VMF_E_CONFIG, 0, "set bus = \"virtio\" or \"scsi\"",
-				"disk \"%s\": three IDE disks and the CD drive fill the controller",
-				d->title);
-		if (d->readonly)
-			s->blocks[i].readonly = 1;
-		if (qemu_args_block(&s->args, d->slot, &s->blocks[i], s->is_dry, err) < 0)
-			return vmf_context(err, "disk \"%s\"", d->title);
-		add_disk_device(s, d, &has_scsi, &n_ide);
-	}
-	return 0;
-}
-
 /* The drive is always there, so that a medium can be put in while the guest runs. */
 static int add_cdrom(struct vm *vm, struct start *s, struct vmf_error *err)
 {
@@ -347,7 +287,7 @@ static int add_cdrom(struct vm *vm, struct start *s, struct vmf_error *err)
 	if (str_starts(
 		    conf_string(vm->root, "machine"), "q35")) /* its six ports are buses of one device each */
 		json_object_set_new(device, "bus", json_string("ide.2"));
-	qemu_args_json(&s->args, "-device", device);
+	command_device(s, device);
 	return 0;
 }
 
@@ -392,7 +332,7 @@ static int add_nics(struct vm *vm, struct start *s, struct vmf_error *err)
 			json_decref(device);
 			return vmf_context(err, "nic \"%s\"", n->title);
 		}
-		qemu_args_json(&s->args, "-device", device);
+		command_device(s, device);
 		if (s->started && s->netdevs[i].note)
 			strv_add(&s->started->notes, s->netdevs[i].note);
 	}
@@ -449,9 +389,8 @@ static int add_shared(struct vm *vm, struct start *s, struct vmf_error *err)
 			conf_number(section, "readonly") ? ",readonly=on" : "");
 		strbuf_put_keyval(&fsdev, path);
 		qemu_args_add(&s->args, "-fsdev", fsdev.data);
-		qemu_args_json(&s->args, "-device",
-			json_pack("{s:s, s:s, s:s, s:s}", "driver", "virtio-9p-pci", "id", id, "fsdev", id,
-				"mount_tag", section->title));
+		command_device(s, json_pack("{s:s, s:s, s:s, s:s}", "driver", "virtio-9p-pci", "id", id,
+					  "fsdev", id, "mount_tag", section->title));
 	}
 	return 0;
 }
@@ -519,14 +458,13 @@ int command_build(struct vm *vm, struct start *s, struct vmf_error *err)
 	if (append && conf_string(vm->root, "kernel"))
 		qemu_args_add(args, "-append", append);
 	if (conf_number(vm->root, "tablet")) {
-		qemu_args_json(args, "-device", json_pack("{s:s, s:s}", "driver", "qemu-xhci", "id", "usb"));
-		qemu_args_json(args, "-device",
+		command_device(s, json_pack("{s:s, s:s}", "driver", "qemu-xhci", "id", "usb"));
+		command_device(s,
 			json_pack("{s:s, s:s, s:s}", "driver", "usb-tablet", "id", "tablet", "bus", "usb.0"));
 	}
 	if (conf_number(vm->root, "rng"))
-		qemu_args_json(
-			args, "-device", json_pack("{s:s, s:s}", "driver", "virtio-rng-pci", "id", "rng"));
-	if (add_cdrom(vm, s, err) < 0 || add_disks(vm, s, err) < 0 || add_nics(vm, s, err) < 0 ||
+		command_device(s, json_pack("{s:s, s:s}", "driver", "virtio-rng-pci", "id", "rng"));
+	if (add_cdrom(vm, s, err) < 0 || command_disks(vm, s, err) < 0 || add_nics(vm, s, err) < 0 ||
 		add_display(vm, s) < 0 || add_shared(vm, s, err) < 0)
 		return -1;
 	/* last, as these make files */

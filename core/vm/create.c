@@ -47,113 +47,7 @@ static int definition_remove(struct vm *vm, json_t *args, struct vmf_error *err)
 
 const struct step step_definition = {"definition", definition_write, definition_remove};
 
-static int volume_create(struct vm *vm, json_t *args, void *data, struct vmf_error *err)
-{
-	struct vm_recorded r;
-	struct vm_call call;
-	int rc;
-
-	(void)data;
-	if (vm_recorded_load(vm, args, &r, err) < 0)
-		return -1;
-	vm_call_recorded(vm, &r, &call);
-	if (r.plugin->ops.storage.create)
-		rc = r.plugin->ops.storage.create(&call.call, r.volume,
-			(uint64_t)json_integer_value(json_object_get(args, "size")), err);
-	else
-		rc = vmf_fail(err, VMF_E_UNSUPPORTED, 0, NULL, "%s cannot create volumes", r.plugin->name);
-	if (rc < 0)
-		vmf_context(err, "storage \"%s\": volume \"%s\"", r.instance, r.volume);
-	vm_recorded_free(&r);
-	return rc;
-}
-
-/* Whether the volume of that name is one that this operation made: marked for this VM. */
-static bool volume_is_mine(const struct vm_recorded *r, struct vm_call *call)
-{
-	struct vmf_volume_list list = {.stride = sizeof(struct vmf_volume)};
-	bool mine = false;
-
-	if (!r->plugin->ops.storage.list ||
-		r->plugin->ops.storage.list(&call->call, r->volume, &list, NULL) < 0)
-		return false;
-	for (size_t i = 0; i < list.count; i++) {
-		const struct vmf_volume *v = (const void *)((const char *)list.items + i * list.stride);
-
-		if (str_equal(v->name, r->volume))
-			mine = v->is_ours && (!v->owner_uuid || str_equal(v->owner_uuid, r->uuid));
-	}
-	return mine;
-}
-
-static int volume_uncreate(struct vm *vm, json_t *args, struct vmf_error *err)
-{
-	struct vm_recorded r;
-	struct vm_call call;
-	int rc = 0;
-
-	if (vm_recorded_load(vm, args, &r, err) < 0)
-		return -1;
-	vm_call_recorded(vm, &r, &call);
-	if (volume_is_mine(&r, &call))
-		rc = r.plugin->ops.storage.remove(&call.call, r.volume, err);
-	vm_recorded_free(&r);
-	return rc;
-}
-
-const struct step step_volume_create = {"volume-create", volume_create, volume_uncreate};
-
 /* ---- create ------------------------------------------------------------------------------- */
-
-/* A volume that is to be made: INSTANCE is the storage (NULL: the default one), OWN the disk's section or
- * NULL. */
-struct new_volume {
-	const char *name, *instance;
-	const struct conf_section *own;
-	uint64_t size_bytes;
-	unsigned index;
-};
-
-static int plan_volume(struct vm *vm, struct plan *plan, const struct new_volume *new, struct vmf_error *err)
-{
-	const char *instance = new->instance ? new->instance : conf_string(vm->root, "storage");
-	autofree char *slot = str_printf("disk-new%u", new->index);
-	autofree char *text = value_format_size(new->size_bytes);
-	struct vm_disk probe = {.title = new->name, .slot = slot, .volume = new->name};
-	struct vmf_pool pool = {.size = sizeof(pool)};
-	const struct conf_section *layers[2];
-	struct vm_instance in;
-	struct vmf_opts *opts;
-	struct vm_call call;
-	json_t *record;
-	int rc = 0;
-
-	if (!instance)
-		return vmf_fail(
-			err, VMF_E_CONFIG, 0, "set storage = in vmf.conf", "no storage to make disks in");
-	if (vm_instance_find(vm->root, "storage", instance, VMF_STORAGE, &in, err) < 0)
-		return -1;
-	layers[0] = in.section;
-	layers[1] = new->own ? conf_find(new->own, in.plugin->name, NULL) : NULL;
-	opts = conf_opts_resolve(&in.plugin->desc, layers, 2, err);
-	if (!opts)
-		return -1;
-	probe.instance = in.name;
-	probe.plugin = in.plugin;
-	probe.opts = opts;
-	vm_call_disk(vm, &probe, &call);
-	if (in.plugin->ops.storage.check) {
-		rc = in.plugin->ops.storage.check(&call.call, &pool, err);
-		if (rc < 0)
-			vmf_context(err, "storage \"%s\"", in.name);
-	}
-	record = vm_record(vm, in.plugin, opts, in.name, slot, new->index, new->name);
-	json_object_set_new(record, "size", json_integer((json_int_t) new->size_bytes));
-	plan_add(plan, &step_volume_create, record, "create volume %s of %s in storage \"%s\" (%s)",
-		new->name, text, in.name, in.plugin->name);
-	conf_opts_free(opts);
-	return rc;
-}
 
 char *vm_edit_text(struct vm *vm, const char *text, const struct strv *settings, struct vmf_error *err)
 {
@@ -305,6 +199,15 @@ int plan_definition(
 	return 0;
 }
 
+/* The first disk is the image's copy, in its size unless another one is given. */
+static int add_new(struct vm *vm, struct plan *plan, const struct vm_create_options *options,
+	struct new_volume *new, struct vmf_error *err)
+{
+	if (new->index == 0 && options)
+		new->image = options->image;
+	return plan_volume(vm, plan, new, err);
+}
+
 /* The disks of the definition that have a size, then those that were asked for. */
 static int plan_disks(
 	struct vm *vm, struct plan *plan, const struct vm_create_options *options, struct vmf_error *err)
@@ -325,7 +228,7 @@ static int plan_disks(
 		new.instance = conf_string(s, "storage");
 		new.size_bytes = (uint64_t)conf_number(s, "size");
 		index++;
-		if (plan_volume(vm, plan, &new, err) < 0)
+		if (add_new(vm, plan, options, &new, err) < 0)
 			return vmf_context(err, "disk \"%s\"", s->title);
 	}
 	for (size_t i = 0; options && i < options->n_disks; i++) {
@@ -333,8 +236,14 @@ static int plan_disks(
 		struct new_volume new = {
 			.name = name, .size_bytes = options->disk_sizes[i], .index = index++};
 
-		if (plan_volume(vm, plan, &new, err) < 0)
+		if (add_new(vm, plan, options, &new, err) < 0)
 			return -1;
+	}
+	if (index == 0 && options && options->image) {
+		autofree char *name = str_printf("%s-0", prefix);
+		struct new_volume new = {.name = name, .size_bytes = options->image->size_bytes};
+
+		return add_new(vm, plan, options, &new, err);
 	}
 	return 0;
 }
@@ -354,8 +263,7 @@ static int create_locked(struct vm *vm, const struct vm_create_options *options,
 	return rc;
 }
 
-/* From here on the VM is what its file says, if there is one now. */
-static int finish(struct vm *vm, int rc, struct vmf_error *err)
+int vm_end_change(struct vm *vm, int rc, struct vmf_error *err)
 {
 	struct vmf_error quiet = VMF_ERROR_INIT;
 
@@ -373,7 +281,7 @@ int vm_create(struct vm *vm, const struct vm_create_options *options, struct vmf
 {
 	if (!vm->ctx->dry_run && vm_lock(vm, err) < 0)
 		return -1;
-	return finish(vm, create_locked(vm, options, err), err);
+	return vm_end_change(vm, create_locked(vm, options, err), err);
 }
 
 int vm_newimg(struct vm *vm, uint64_t size_bytes, char **volume, struct vmf_error *err)
@@ -388,7 +296,7 @@ int vm_newimg(struct vm *vm, uint64_t size_bytes, char **volume, struct vmf_erro
 	if (!vm->is_defined) /* nbsvm's way: the first image makes the VM */
 		rc = plan_definition(vm, plan, NULL, err);
 	if (rc == 0) {
-		*volume = vm_next_volume(vm, err);
+		*volume = vm_next_volume(vm, conf_string(vm->root, "storage"), err);
 		rc = *volume ? plan_volume(vm, plan,
 				       &(struct new_volume){.name = *volume, .size_bytes = size_bytes}, err)
 			     : -1;
@@ -402,5 +310,5 @@ int vm_newimg(struct vm *vm, uint64_t size_bytes, char **volume, struct vmf_erro
 		free(*volume);
 		*volume = NULL;
 	}
-	return finish(vm, rc, err);
+	return vm_end_change(vm, rc, err);
 }

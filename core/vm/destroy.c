@@ -50,20 +50,11 @@ const struct step step_file_remove = {"file-remove", file_remove, NULL};
 /* 1: vmf made it for this VM; 0: somebody else's; -1: there is none. */
 static int is_ours(struct vm *vm, const struct vm_disk *d)
 {
-	struct vmf_volume_list list = {.stride = sizeof(struct vmf_volume)};
-	struct vm_call call;
+	struct vmf_volume v;
 
-	vm_call_disk(vm, d, &call);
-	if (!d->plugin->ops.storage.list ||
-		d->plugin->ops.storage.list(&call.call, d->volume, &list, NULL) < 0)
+	if (vm_disk_volume(vm, d, &v, NULL) < 0)
 		return 0;
-	for (size_t i = 0; i < list.count; i++) {
-		const struct vmf_volume *v = (const void *)((const char *)list.items + i * list.stride);
-
-		if (str_equal(v->name, d->volume))
-			return v->is_ours && (!v->owner_uuid || str_equal(v->owner_uuid, vm->uuid));
-	}
-	return -1;
+	return v.name ? vm_disk_is_ours(vm, &v) : -1;
 }
 
 /* Asked before the first one goes: that of two disks the second cannot be removed is no time to find out
@@ -112,8 +103,9 @@ static int make_plan(struct vm *vm, struct plan *plan, struct vmf_error *err)
 {
 	static const struct {
 		const char *folder, *suffix;
-	} files[] = {{"saved", ""}, {"saved", ".part"}, {"nvram", ".fd"}, {"log", ".log"},
-		{"log", ".serial0"}, {"log", ".serial1"}, {"log", ".serial2"}, {"log", ".serial3"}};
+	} files[] = {{"saved", ""}, {"saved", ".part"}, {"places", ".json"}, {"nvram", ".fd"},
+		{"log", ".log"}, {"log", ".serial0"}, {"log", ".serial1"}, {"log", ".serial2"},
+		{"log", ".serial3"}};
 	autofree char *unfinished =
 		str_printf("%s/vms/.%s.conf.new", vm->ctx->paths.etc, vm->name); /* see file_write() */
 
@@ -138,6 +130,8 @@ int vm_destroy(struct vm *vm, struct vmf_error *err)
 	if (vm_need_unlocked(vm, err) < 0 || (!vm->ctx->dry_run && vm_lock(vm, err) < 0))
 		return -1;
 	rc = vm_need_off(vm, err);
+	if (rc == 0)
+		rc = vm_need_unmounted(vm, err);
 	if (rc == 0 && !vm->ctx->dry_run)
 		rc = plan_undo_start(vm, err);
 	if (rc == 0)

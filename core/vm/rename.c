@@ -26,19 +26,10 @@ static int rename_volume(struct vm *vm, json_t *args, bool back, struct vmf_erro
 	to = back ? r.volume : new_name;
 	vm_call_recorded(vm, &r, &call);
 	if (back) { /* undoing what never came to be succeeds */
-		struct vmf_volume_list list = {.stride = sizeof(struct vmf_volume)};
-		bool is_there = false;
+		struct vmf_volume v;
 
-		if (r.plugin->ops.storage.list &&
-			r.plugin->ops.storage.list(&call.call, from, &list, err) < 0)
-			rc = -1;
-		for (size_t i = 0; i < list.count; i++)
-			is_there |= str_equal(
-				((const struct vmf_volume *)(const void *)((const char *)list.items +
-									   i * list.stride))
-					->name,
-				from);
-		if (rc < 0 || !is_there)
+		rc = vm_volume_look(r.plugin, &call, from, &v, err);
+		if (rc < 0 || !v.name)
 			goto out;
 	}
 	rc = r.plugin->ops.storage.rename(&call.call, from, to, err);
@@ -129,8 +120,8 @@ static int rename_locked(struct vm *vm, const char *new_name, const char *new_fi
 {
 	static const struct {
 		const char *folder, *suffix;
-	} files[] = {{"saved", ""}, {"nvram", ".fd"}, {"log", ".log"}, {"log", ".serial0"},
-		{"log", ".serial1"}, {"log", ".serial2"}, {"log", ".serial3"}};
+	} files[] = {{"saved", ""}, {"places", ".json"}, {"nvram", ".fd"}, {"log", ".log"},
+		{"log", ".serial0"}, {"log", ".serial1"}, {"log", ".serial2"}, {"log", ".serial3"}};
 	struct plan *plan = plan_new(vm, "rename", true);
 	int rc = plan_volumes(vm, plan, new_name, err);
 
@@ -168,6 +159,8 @@ int vm_rename(struct vm *vm, const char *new_name, struct vmf_error *err)
 	rc = vm_need_off(vm, err);
 	if (rc == 0 && !vm->ctx->dry_run)
 		rc = plan_undo_start(vm, err);
+	if (rc == 0)
+		rc = vm_need_unmounted(vm, err);
 	if (rc == 0)
 		rc = vm_resolve(vm, err);
 	if (rc == 0)

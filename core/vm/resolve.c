@@ -12,16 +12,13 @@ static int resolve_opts(struct vm *vm, const struct conf_section *own, const cha
 	struct vmf_error *err)
 {
 	struct vm_instance found;
-	const struct conf_section *layers[2];
 
 	if (!instance)
 		return vmf_fail(err, VMF_E_CONFIG, 0, NULL, "no %s is named", keyword);
 	if (vm_instance_find(vm->root, keyword, instance, kind, &found, err) < 0)
 		return -1;
-	layers[0] = found.section;
-	layers[1] = own ? conf_find(own, found.plugin->name, NULL) : NULL;
 	*plugin = found.plugin;
-	*opts = conf_opts_resolve(&found.plugin->desc, layers, 2, err);
+	*opts = vm_instance_opts(&found, own, err);
 	return *opts ? 0 : -1;
 }
 
@@ -46,11 +43,10 @@ static int volume_number(const char *name, const char *prefix)
 	return *end || number > 9999 ? -1 : (int)number;
 }
 
-/* The default store's volumes of this VM, asked for once: PREFIX-N with any N. */
-static int list_own(struct vm *vm, const struct plugin **plugin, struct vmf_opts **opts,
+/* A store's volumes of this VM, asked for once: PREFIX-N with any N. */
+static int list_own(struct vm *vm, const char *instance, const struct plugin **plugin, struct vmf_opts **opts,
 	struct vmf_volume_list *list, struct vmf_error *err)
 {
-	const char *instance = conf_string(vm->root, "storage");
 	autofree char *prefix = vm_volume_prefix(vm);
 	autofree char *dashed = str_printf("%s-", prefix);
 	struct vm_disk unnamed = {.instance = instance, .title = "?", .slot = (char *)"disk-?"};
@@ -87,7 +83,7 @@ static int find_volumes(struct vm *vm, struct vmf_error *err)
 	const char *instance = conf_string(vm->root, "storage");
 	struct strv found = STRV_INIT;
 
-	if (list_own(vm, &plugin, &opts, &list, err) < 0) {
+	if (list_own(vm, instance, &plugin, &opts, &list, err) < 0) {
 		conf_opts_free(opts);
 		return -1;
 	}
@@ -107,28 +103,33 @@ static int find_volumes(struct vm *vm, struct vmf_error *err)
 	return 0;
 }
 
-char *vm_next_volume(struct vm *vm, struct vmf_error *err)
+static bool is_taken(const struct vm *vm, const struct vmf_volume_list *list, const char *prefix, int number)
+{
+	autofree char *title = str_printf("%d", number);
+
+	for (size_t i = 0; i < list->count; i++)
+		if (volume_number(vm_volume_at(list, i)->name, prefix) == number)
+			return true;
+	/* disks that are configured, perhaps in another store */
+	for (size_t i = 0; i < vm->n_disks; i++)
+		if (str_equal(vm->disks[i].title, title))
+			return true;
+	return false;
+}
+
+char *vm_next_volume(struct vm *vm, const char *instance, struct vmf_error *err)
 {
 	const struct plugin *plugin = NULL;
 	struct vmf_opts *opts = NULL;
 	struct vmf_volume_list list;
 	autofree char *prefix = vm_volume_prefix(vm);
-	int next = 0;
-	bool moved = true;
+	int next = 0, rc = list_own(vm, instance, &plugin, &opts, &list, err);
 
-	if (list_own(vm, &plugin, &opts, &list, err) < 0) {
-		conf_opts_free(opts);
-		return NULL;
-	}
 	conf_opts_free(opts);
-	while (moved) { /* the first number that is free */
-		moved = false;
-		for (size_t i = 0; i < list.count; i++)
-			if (volume_number(vm_volume_at(&list, i)->name, prefix) == next) {
-				next++;
-				moved = true;
-			}
-	}
+	if (rc < 0)
+		return NULL;
+	while (is_taken(vm, &list, prefix, next))
+		next++;
 	return str_printf("%s-%d", prefix, next);
 }
 

@@ -80,6 +80,80 @@ static int wait_migration(struct vm *vm, struct vmf_error *err)
 	}
 }
 
+static int get_number(
+	struct vm *vm, const char *id, const char *property, json_t **number, struct vmf_error *err)
+{
+	autofree char *path = str_printf("/machine/peripheral/%s", id);
+
+	return qmp_command(vm->qmp, "qom-get", json_pack("{s:s, s:s}", "path", path, "property", property),
+		number, time_now_ms() + QMP_MS, err);
+}
+
+/* On the controller: one after the other, whichever came first. */
+static int scsi_places(struct vm *vm, json_t *places, struct vmf_error *err)
+{
+	json_t *list = NULL, *entry;
+	size_t i;
+	int rc = qmp_command(vm->qmp, "qom-list", json_pack("{s:s}", "path", "/machine/peripheral"), &list,
+		time_now_ms() + QMP_MS, err);
+
+	json_array_foreach(list, i, entry)
+	{
+		const char *id = json_string_value(json_object_get(entry, "name"));
+		json_t *target = NULL, *lun = NULL;
+
+		if (rc < 0 || !id ||
+			!str_equal(json_string_value(json_object_get(entry, "type")), "child<scsi-hd>"))
+			continue;
+		rc = get_number(vm, id, "scsi-id", &target, err);
+		if (rc == 0)
+			rc = get_number(vm, id, "lun", &lun, err);
+		if (rc == 0)
+			json_object_set_new(
+				places, id, json_pack("{s:O, s:O}", "scsi-id", target, "lun", lun));
+		json_decref(target);
+		json_decref(lun);
+	}
+	json_decref(list);
+	return rc;
+}
+
+/*
+ * Disks that came while the guest ran have a place on the PCI bus that the command line alone would not give
+ * them, and those that went leave gaps. The memory fits only a machine that looks the same.
+ */
+static int write_places(struct vm *vm, struct vmf_error *err)
+{
+	autofree char *path = vm_lib_path(vm, "places", ".json");
+	autofree char *folder = path_parent(path);
+	autofree char *text = NULL;
+	json_t *buses = NULL, *places = json_object(), *device;
+	int rc = qmp_command(vm->qmp, "query-pci", NULL, &buses, time_now_ms() + QMP_MS, err);
+	size_t i;
+
+	json_array_foreach(json_object_get(json_array_get(buses, 0), "devices"), i, device)
+	{
+		const char *id = json_string_value(json_object_get(device, "qdev_id"));
+		char place[16];
+
+		snprintf(place, sizeof(place), "%x.%x",
+			(unsigned)json_integer_value(json_object_get(device, "slot")) & 31,
+			(unsigned)json_integer_value(json_object_get(device, "function")) & 7);
+		if (id && *id)
+			json_object_set_new(places, id, json_pack("{s:s}", "addr", place));
+	}
+	if (rc == 0)
+		rc = scsi_places(vm, places, err);
+	text = json_dumps(places, JSON_COMPACT);
+	if (rc == 0)
+		rc = file_mkdirs(folder, 0700, err) < 0
+			     ? -1
+			     : file_write(path, text, strlen(text), 0600, true, err);
+	json_decref(buses);
+	json_decref(places);
+	return rc;
+}
+
 static int write_memory(struct vm *vm, json_t *args, void *data, struct vmf_error *err)
 {
 	const char *path = json_string_value(json_object_get(args, "path"));
@@ -91,7 +165,7 @@ static int write_memory(struct vm *vm, json_t *args, void *data, struct vmf_erro
 	json_t *limit = json_pack("{s:I}", "max-bandwidth", (json_int_t)0);
 
 	(void)data;
-	if (file_mkdirs(folder, 0700, err) < 0) {
+	if (file_mkdirs(folder, 0700, err) < 0 || write_places(vm, err) < 0) {
 		json_decref(limit);
 		return -1;
 	}

@@ -214,6 +214,8 @@ int vm_snapshot(struct vm *vm, const char *name, struct vmf_error *err)
 	if (rc == 0)
 		rc = take(vm, err);
 	if (rc == 0)
+		rc = vm_need_unwritten(vm, err);
+	if (rc == 0)
 		rc = ask_state(vm, &is_alive, &runs, err);
 	if (rc < 0)
 		return finish(vm, plan, rc, err);
@@ -380,19 +382,6 @@ static int plan_rollback(struct vm *vm, struct plan *plan, const struct vm_disk 
 	return 0;
 }
 
-/* The guest's memory would not fit its disks any more. */
-static int need_no_memory(struct vm *vm, struct vmf_error *err)
-{
-	struct vm_state state;
-
-	vm_state_of(vm, &state);
-	if (state.phase != VM_SAVED)
-		return 0;
-	return vmf_fail(err, VMF_E_STATE, 0,
-		"`start` and `shutdown` it, or `start --discard-saved` and `stop`",
-		"its memory is saved and goes with the disks as they are");
-}
-
 int vm_rollback(struct vm *vm, const char *name, uint32_t flags, struct vmf_error *err)
 {
 	struct plan *plan = plan_new(vm, "rollback", true);
@@ -407,7 +396,9 @@ int vm_rollback(struct vm *vm, const char *name, uint32_t flags, struct vmf_erro
 	if (rc == 0 && !vm->ctx->dry_run)
 		rc = plan_undo_start(vm, err);
 	if (rc == 0)
-		rc = need_no_memory(vm, err);
+		rc = vm_need_unmounted(vm, err);
+	if (rc == 0)
+		rc = vm_need_no_memory(vm, err);
 	if (rc == 0)
 		rc = vm_snapshots(vm, &all, err);
 	for (size_t i = 0; i < all.count; i++)

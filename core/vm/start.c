@@ -35,9 +35,14 @@ static int attach(struct vm *vm, json_t *args, void *data, struct vmf_error *err
 			d->plugin->name);
 	vm_call_disk(vm, d, &call);
 	s->blocks[i].size = sizeof(s->blocks[i]);
-	if (d->plugin->ops.storage.attach(&call.call, d->volume, &s->blocks[i], err) < 0)
-		return vmf_context(err, "disk \"%s\": %s", d->title, d->plugin->name);
-	return 0;
+	s->blocks[i].readonly = d->readonly;
+	if (d->plugin->ops.storage.attach(&call.call, d->volume, &s->blocks[i], err) == 0)
+		return 0;
+	if (d->section && err && err->code == VMF_E_NOT_FOUND) {
+		free(err->hint);
+		err->hint = str_printf("`vmf %s disk add --name %s` makes it", vm->name, d->title);
+	}
+	return vmf_context(err, "disk \"%s\": %s", d->title, d->plugin->name);
 }
 
 static int detach(struct vm *vm, json_t *args, struct vmf_error *err)
@@ -152,6 +157,7 @@ static void start_free(struct start *s)
 	qemu_args_free(&s->args);
 	free(s->blocks);
 	free(s->netdevs);
+	json_decref(s->places);
 	if (s->pidfd >= 0)
 		close(s->pidfd);
 	if (s->saved_fd >= 0)
@@ -290,9 +296,11 @@ static struct plan *make_plan(struct vm *vm)
 int vm_forget_saved(struct vm *vm, struct vmf_error *err)
 {
 	autofree char *saved = vm_lib_path(vm, "saved", "");
+	autofree char *places = vm_lib_path(vm, "places", ".json");
 
 	if (unlink(saved) < 0 && errno != ENOENT)
 		return vmf_fail_errno(err, NULL, "cannot remove %s", saved);
+	unlink(places); /* of no use without the memory */
 	return 0;
 }
 
@@ -304,6 +312,12 @@ static int open_saved(struct vm *vm, struct start *s, struct vmf_error *err)
 	if (s->saved_fd < 0 && errno != ENOENT)
 		return vmf_fail_errno(err, NULL, "cannot read %s", saved);
 	s->from_saved = s->saved_fd >= 0;
+	if (s->from_saved) {
+		autofree char *places = vm_lib_path(vm, "places", ".json");
+		autofree char *text = file_read_at(AT_FDCWD, places, 1 << 20, NULL);
+
+		s->places = text ? json_loads(text, 0, NULL) : NULL;
+	}
 	return 0;
 }
 
@@ -339,7 +353,7 @@ static int start_locked(struct vm *vm, const struct vm_start_options *options, s
 			err, VMF_E_STATE, 0, NULL, "it is %s already (pid %d)", state.status, (int)state.pid);
 	if (state.phase != VM_OFF && state.phase != VM_SAVED && plan_undo_start(vm, err) < 0)
 		return -1;
-	if (vm_resolve(vm, err) < 0 || check(vm, err) < 0)
+	if (vm_need_unmounted(vm, err) < 0 || vm_resolve(vm, err) < 0 || check(vm, err) < 0)
 		return -1;
 	start_init(vm, &s, options, started);
 	plan = make_plan(vm);
@@ -371,7 +385,7 @@ int vm_start(struct vm *vm, const struct vm_start_options *options, struct vm_st
 	if (vm->ctx->dry_run) {
 		struct plan *plan;
 
-		if (vm_resolve(vm, err) < 0 || check(vm, err) < 0)
+		if (vm_need_unmounted(vm, err) < 0 || vm_resolve(vm, err) < 0 || check(vm, err) < 0)
 			return -1;
 		plan = make_plan(vm);
 		plan_describe(plan);

@@ -18,6 +18,7 @@ struct start {
 	bool is_dry;
 	int qmp_fd, events_fd, hmp_fd, serial_fds[SERIAL_MAX]; /* bound sockets; owned by args once given */
 	bool from_saved;             /* it goes on from saved memory */
+	json_t *places;              /* then: where its devices were (see save.c), or NULL */
 	int saved_fd;                /* that memory, until args owns it, or -1 */
 	off_t log_offset;
 	pid_t pid;
@@ -28,5 +29,14 @@ struct start {
 char *command_program(const struct vm *vm, struct vmf_error *err);
 /* The command line from what was gathered. */
 int command_build(struct vm *vm, struct start *start, struct vmf_error *err);
+
+/* ---- disks (command_disk.c) --------------------------------------------------------------- */
+
+int command_disks(struct vm *vm, struct start *start, struct vmf_error *err);
+/* -device; consumes it. It goes where it was when the VM was saved. */
+void command_device(struct start *start, json_t *device);
+/* What QEMU's -device and device_add take for a disk whose node is there; on ide the place is missing. */
+json_t *command_disk_device(const struct vm_disk *disk);
+json_t *command_scsi_controller(void);
 
 #endif

@@ -12,6 +12,7 @@ const struct step *step_find(const char *name)
 		&step_ready,
 		&step_definition,
 		&step_volume_create,
+		&step_volume_import,
 		&step_volume_remove,
 		&step_file_remove,
 		&step_volume_rename,
@@ -24,6 +25,15 @@ const struct step *step_find(const char *name)
 		&step_guest_resume,
 		&step_volume_clone,
 		&step_file_copy,
+		&step_definition_change,
+		&step_disk_plug,
+		&step_volume_grow,
+		&step_volume_compress,
+		&step_volume_export,
+		&step_mount_record,
+		&step_mount_image,
+		&step_mount_parts,
+		&step_unmount,
 	};
 
 	for (size_t i = 0; i < VMF_COUNT(all); i++)

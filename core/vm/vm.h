@@ -19,6 +19,7 @@
 #include "plugin/plugin.h"
 #include "qemu/args.h"
 #include "qemu/qmp.h"
+#include "vm/image.h"
 
 /* ---- one run of the program --------------------------------------------------------------- */
 
@@ -124,8 +125,9 @@ int vm_resolve(struct vm *vm, struct vmf_error *err);
 int vm_names(struct ctx *ctx, struct strv *names, struct vmf_error *err);
 /* "class-NAME" or "NAME": what the VM's volumes are called, but for their number. */
 char *vm_volume_prefix(const struct vm *vm);
-/* The next free volume name in the VM's default store; the caller frees. NULL and err. */
-char *vm_next_volume(struct vm *vm, struct vmf_error *err);
+/* PREFIX-N with the first N that neither a volume of store INSTANCE nor a disk of the VM has; the caller frees. NULL and
+ * err. */
+char *vm_next_volume(struct vm *vm, const char *instance, struct vmf_error *err);
 uint64_t vm_memory_bytes(const struct vm *vm);
 /* The image in the CD drive, or NULL. "" stands for none where a class has one. */
 const char *vm_cdrom(const struct conf_section *root);
@@ -145,6 +147,9 @@ struct vm_instance {
 int vm_instance_find(const struct conf_section *root, const char *keyword, const char *name, enum vmf_kind kind,
 	struct vm_instance *instance, struct vmf_error *err);
 
+/* Its options, with what OWN, a disk's or NIC's section or NULL, puts over them; NULL and err. */
+struct vmf_opts *vm_instance_opts(
+	const struct vm_instance *instance, const struct conf_section *own, struct vmf_error *err);
 /* Of which kind plugin section OWN, which stands in SECTION, is, and what it resolves with: what it is put over (or
  * NULL), then itself. False: it has no effect, as another plugin's counts. */
 bool vm_plugin_layers(const struct conf_section *root, const struct conf_section *section,
@@ -161,6 +166,11 @@ struct vm_call {
 void vm_call_disk(struct vm *vm, const struct vm_disk *disk, struct vm_call *call);
 void vm_call_nic(struct vm *vm, const struct vm_nic *nic, struct vm_call *call);
 void vm_call_display(struct vm *vm, struct vm_call *call);
+/* What the store says of the volume NAME; all 0 if it is not there. Lives as long as the VM. (volume.c) */
+int vm_volume_look(const struct plugin *plugin, const struct vm_call *call, const char *name, struct vmf_volume *volume,
+	struct vmf_error *err);
+/* The same of a disk's. */
+int vm_disk_volume(struct vm *vm, const struct vm_disk *disk, struct vmf_volume *volume, struct vmf_error *err);
 /* For tear-down: SLOT as it was recorded by vm_call_record() at the time, whatever the definition says now. */
 struct vm_recorded {
 	const struct plugin *plugin;
@@ -265,10 +275,14 @@ struct vm_create_options {
 	const char *template; /* a definition that the new one starts from, or NULL */
 	uint64_t *disk_sizes;
 	size_t n_disks;
+	const struct image *image; /* what the first disk is to be a copy of, or NULL */
 };
 int vm_create(struct vm *vm, const struct vm_create_options *options, struct vmf_error *err);
 /* The next disk, and the definition if there is none yet. The caller frees *volume, its name. */
 int vm_newimg(struct vm *vm, uint64_t size_bytes, char **volume, struct vmf_error *err);
+/* The end of a change that made or unmade the definition: context for the error, the lock let go of; from here on the VM
+ * is what its file says, if there is one. Gives RC, or -1. */
+int vm_end_change(struct vm *vm, int rc, struct vmf_error *err);
 int vm_destroy(struct vm *vm, struct vmf_error *err);
 /* The VM itself goes by its new name afterwards. */
 int vm_rename(struct vm *vm, const char *new_name, struct vmf_error *err);
@@ -306,6 +320,90 @@ struct vm_clone_options {
 /* Makes VM, which is not defined yet. */
 int vm_clone(struct vm *vm, const struct vm_clone_options *options, struct vmf_error *err);
 
+struct plan;
+
+/* ---- disks (disk_add.c, disk_change.c, disk_copy.c) ----------------------------------------- */
+
+/* The disk of that title or number, after vm_resolve(); NULL and err. */
+struct vm_disk *vm_disk_find(struct vm *vm, const char *title, struct vmf_error *err);
+
+/* A disk that is to be. A title that is configured already, without its volume, is made as it is configured. */
+struct vm_new_disk {
+	const char *title;         /* NULL: the next number */
+	const char *storage, *bus; /* NULL: as the VM's disks are by default */
+	uint64_t size_bytes;       /* 0: as configured, as the image, or drive_size */
+	const struct image *image; /* what it is to be a copy of, or NULL */
+	const char *origin;        /* the volume of STORAGE that it is to be a clone of, or NULL */
+	const char *snapshot;      /* of that, or NULL */
+	enum vm_clone_how how;
+};
+struct vm_disk_added {
+	char *title, *volume, *storage;
+	uint64_t size_bytes;
+	bool is_plugged; /* the running guest has it */
+};
+/* Makes the volume, notes the disk in the definition where that is needed (which is made if there is none) and plugs
+ * it into the running VM. Free what was added. */
+int vm_disk_add(struct vm *vm, const struct vm_new_disk *new, struct vm_disk_added *added, struct vmf_error *err);
+void vm_disk_added_free(struct vm_disk_added *added);
+/* Fails with VMF_E_STATE if the VM's memory is saved, which goes with its disks as they are. */
+int vm_need_no_memory(struct vm *vm, struct vmf_error *err);
+
+/* Grows only: a smaller size is VMF_E_UNSUPPORTED. Also while the VM runs, where the store can. */
+struct vm_disk_size {
+	uint64_t bytes;
+	bool is_more; /* so much more than it has */
+};
+struct vm_disk_resized {
+	uint64_t from_bytes, to_bytes;
+};
+int vm_disk_resize(struct vm *vm, const char *title, const struct vm_disk_size *wanted, struct vm_disk_resized *resized,
+	struct vmf_error *err);
+/* The disk and its volume go, also of a running VM, whose guest must let go of it (VMF_E_TIMEOUT). */
+int vm_disk_remove(struct vm *vm, const char *title, struct vmf_error *err);
+/* Packs the volume of a VM that is off; what it took up, before and after. */
+int vm_disk_compress(
+	struct vm *vm, const char *title, uint64_t *before_bytes, uint64_t *after_bytes, struct vmf_error *err);
+/* The disk of a VM that is off becomes a copy of the image, and keeps its size if that is larger. */
+int vm_disk_import(
+	struct vm *vm, const char *title, const struct image *image, uint64_t *size_bytes, struct vmf_error *err);
+struct vm_disk_export {
+	const char *file, *format; /* "raw" or "qcow2"; the file must not be there */
+	bool compress;
+	uint64_t size_bytes;       /* set: of the disk */
+};
+int vm_disk_export(struct vm *vm, const char *title, struct vm_disk_export *export, struct vmf_error *err);
+
+/* A stopped VM's disk on this host (mount.c): needs root. */
+struct vm_mount {
+	const char *folder; /* NULL: below LIB/mnt; missing or empty */
+	bool writable;
+	json_t *record;     /* set, the caller's: "folder", "readonly", "parts": [{"part", "type", "path" or "why"}] */
+};
+int vm_disk_mount(struct vm *vm, const char *title, struct vm_mount *mount, struct vmf_error *err);
+/* Also of a VM that is no longer defined. *folder: where it was, the caller frees. VMF_E_BUSY: somebody is in it. */
+int vm_disk_umount(struct vm *vm, const char *title, char **folder, struct vmf_error *err);
+/* Records of what is mounted of the VM; a new array. */
+json_t *vm_mounts(const struct vm *vm);
+/* VMF_E_STATE if a disk of the VM is mounted, or is for writing. Forgets what a reboot has unmounted. */
+int vm_need_unmounted(struct vm *vm, struct vmf_error *err);
+int vm_need_unwritten(struct vm *vm, struct vmf_error *err);
+
+/* For those who do the above: the VM taken and its disk found (to be let go of by vm_end_change() in any case); NULL. */
+struct vm_disk *vm_disk_take(struct vm *vm, const char *title, struct vmf_error *err);
+/* Runs the plan, or shows it, unless RC is -1 already; frees it. Gives 0 or -1. */
+int vm_disk_run(struct vm *vm, struct plan *plan, const char *title, int rc, struct vmf_error *err);
+/* The VM is off, and nothing of a run is left. */
+int vm_disk_off(struct vm *vm, struct vmf_error *err);
+/* VMF_E_NOT_FOUND, and what makes it, unless the disk's volume is there. */
+int vm_disk_exists(struct vm *vm, const struct vm_disk *disk, struct vmf_volume *volume, struct vmf_error *err);
+uint32_t vm_disk_caps(struct vm *vm, const struct vm_disk *disk); /* VMF_STORAGE_* of its store */
+/* Made by vmf, and for this VM. */
+bool vm_disk_is_ours(const struct vm *vm, const struct vmf_volume *volume);
+/* Adds to PLAN that the definition says the disk's size, if that is where it is said. */
+int vm_disk_note_size(
+	struct vm *vm, struct plan *plan, const struct vm_disk *disk, uint64_t size_bytes, struct vmf_error *err);
+
 /* ---- changes of the definition (change.c, medium.c) --------------------------------------- */
 
 /* TEXT with SETTINGS, "key=value" each ("key=" removes the line, key="" sets the empty text); NULL and err. The
@@ -322,8 +420,6 @@ int vm_write_definition(struct vm *vm, const char *old, const char *text, struct
 int vm_change_medium(struct vm *vm, const char *path, struct vmf_error *err);
 
 /* ---- plans (plan.c) ----------------------------------------------------------------------- */
-
-struct plan;
 
 /* One kind of step. run and undo are idempotent; either may be NULL. ARGS is what the journal keeps. */
 struct step {
@@ -342,6 +438,9 @@ void plan_then_end(struct plan *plan);
 void plan_also(struct plan *plan, const char *name);
 /* Adds a step; ARGS is consumed; the description is what --dry-run shows. */
 void plan_add(struct plan *plan, const struct step *step, json_t *args, const char *fmt, ...) VMF_PRINTF(4, 5);
+/* The same for what is done once all steps have committed; a recovery does it, too. If it fails and the step has an undo,
+ * everything is undone; without one, the plan's steps stay as they are. Its run gets no DATA. */
+void plan_then(struct plan *plan, const struct step *step, json_t *args, const char *fmt, ...) VMF_PRINTF(4, 5);
 /* Runs the steps; on failure undoes those begun, in reverse. keep: the journal stays, as record for plan_undo(). */
 int plan_run(struct plan *plan, void *data, bool keep, struct vmf_error *err);
 /* For a dry run: the steps' descriptions go to the context. */
@@ -365,6 +464,9 @@ int plan_mark_ending(struct vm *vm, struct vmf_error *err);
 void plan_prepare_undo(struct vm *vm);
 /* The steps of a start, undone: tear-down. */
 int plan_undo_start(struct vm *vm, struct vmf_error *err);
+/* Notes in the record of a VM that runs that SLOT's disk is attached as ATTACH says (see vm_record()), so that its
+ * tear-down detaches it; NULL: that it is no longer. */
+int plan_start_record(struct vm *vm, const char *slot, json_t *attach, struct vmf_error *err);
 char *plan_journal_path(const struct ctx *ctx, const char *name, bool lasting);
 
 #endif

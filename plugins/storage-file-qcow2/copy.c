@@ -13,9 +13,8 @@
 
 #include "qcow2.h"
 
-#define PART ((size_t)16 << 20)	   /* between two words about the progress */
-#define HOLE ((size_t)64 << 10)	   /* zeroes of that length are left out */
-#define LONG_MS INT64_C(604800000) /* a week: nobody knows how large and how slow */
+#define PART ((size_t)16 << 20) /* between two words about the progress */
+#define HOLE ((size_t)64 << 10) /* zeroes of that length are left out */
 
 int fq_progress_add(
 	struct fq_store *s, struct fq_progress *p, uint64_t bytes, const char *path, struct vmf_error *err)
@@ -232,5 +231,5 @@ int fq_copy_convert(struct fq_store *s, const struct fq_volume *v, const struct 
 	argv[n++] = t->path;
 	if (fq_progress_add(s, &progress, 0, v->path, err) < 0)
 		return -1;
-	return fq_qemu_img(s, argv, LONG_MS, err);
+	return fq_qemu_img(s, argv, FQ_LONG_MS, err);
 }

@@ -16,6 +16,8 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#define MARK_MAX 320 /* bytes */
+
 /* Opens DIR/.vmf; MAKE: makes it. The fd, or -1 and errno. */
 static int marks_open(struct fq_store *s, bool make)
 {
@@ -74,58 +76,99 @@ static uint64_t birth_of(int dir_fd, const char *file)
 	return (uint64_t)stx.stx_btime.tv_sec * 1000000000u + stx.stx_btime.tv_nsec;
 }
 
+/* The mark's text, or false. */
+static bool read_mark(struct fq_store *s, const char *file, char *text, size_t room)
+{
+	int fd = marks_open(s, false) < 0
+			 ? -1
+			 : openat(s->mark_fd, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	ssize_t n;
+
+	if (fd < 0)
+		return false;
+	n = read(fd, text, room - 1);
+	close(fd);
+	text[n > 0 ? n : 0] = '\0';
+	return n > 0;
+}
+
 bool fq_mark_is_ours(struct fq_store *s, const char *file, const struct stat *st, const char **uuid)
 {
-	char text[256], id[64] = "";
-	uint64_t ino = 0, born = 0;
-	ssize_t n;
-	int fd;
+	char text[MARK_MAX], id[64] = "";
+	uint64_t ino, born;
 
 	if (uuid)
 		*uuid = NULL;
-	if (!S_ISREG(st->st_mode) || marks_open(s, false) < 0)
+	if (!S_ISREG(st->st_mode) || !read_mark(s, file, text, sizeof(text)) ||
+		sscanf(text, "uuid=%63[0-9a-fA-F-]\n", id) != 1)
 		return false;
-	fd = openat(s->mark_fd, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	if (fd < 0)
-		return false;
-	n = read(fd, text, sizeof(text) - 1);
-	close(fd);
-	if (n <= 0)
-		return false;
-	text[n] = '\0';
-	if (sscanf(text, "uuid=%63[0-9a-fA-F-]\nino=%" SCNu64 "\nborn=%" SCNu64 "\n", id, &ino, &born) != 3)
-		return false;
-	if (ino != (uint64_t)st->st_ino || born != birth_of(s->fd, file))
-		return false;
-	if (uuid && strcmp(id, "-") != 0)
-		*uuid = s->h->strdup(s->c, id);
-	return true;
+	/* two of them while a new file takes the place of an old one */
+	for (const char *at = text; (at = strstr(at, "\nino=")); at++)
+		if (sscanf(at, "\nino=%" SCNu64 "\nborn=%" SCNu64 "\n", &ino, &born) == 2 &&
+			ino == (uint64_t)st->st_ino && born == birth_of(s->fd, file)) {
+			if (uuid && strcmp(id, "-") != 0)
+				*uuid = s->h->strdup(s->c, id);
+			return true;
+		}
+	return false;
 }
 
-int fq_mark_write(
-	struct fq_store *s, const char *file, int volume_fd, const char *uuid, struct vmf_error *err)
+/* "ino=...\nborn=...\n": the length, or -1 and errno. */
+static int identity_of(int fd, char *text, size_t room)
 {
-	char text[256];
 	struct stat st;
-	int fd, length, errnum;
 
-	if (fstat(volume_fd, &st) < 0 || marks_open(s, true) < 0)
+	if (fstat(fd, &st) < 0)
+		return -1;
+	return snprintf(
+		text, room, "ino=%" PRIu64 "\nborn=%" PRIu64 "\n", (uint64_t)st.st_ino, birth_of(fd, ""));
+}
+
+/* At once or not at all: under a name that no volume's mark has, then moved. DURABLE: also after a power
+ * failure. */
+static int put_mark(struct fq_store *s, const char *file, const char *text, bool durable)
+{
+	static const char fresh[] = ".new";
+	int fd = openat(s->mark_fd, fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600), rc;
+
+	if (fd < 0)
+		return -1;
+	rc = fq_pwrite(fd, text, strlen(text), 0);
+	if (rc == 0 && durable)
+		rc = fsync(fd);
+	close(fd);
+	if (rc == 0)
+		rc = renameat(s->mark_fd, fresh, s->mark_fd, file);
+	if (rc == 0 && durable)
+		rc = fsync(s->mark_fd);
+	if (rc < 0) {
+		int errnum = errno;
+
+		unlinkat(s->mark_fd, fresh, 0);
+		errno = errnum;
+	}
+	return rc;
+}
+
+int fq_mark_write(struct fq_store *s, const char *file, int volume_fd, int also_fd, const char *uuid,
+	struct vmf_error *err)
+{
+	char text[MARK_MAX];
+	int length = snprintf(text, sizeof(text), "uuid=%.63s\n", uuid && *uuid ? uuid : "-"), more;
+
+	more = marks_open(s, true) < 0 ? -1
+				       : identity_of(volume_fd, text + length, sizeof(text) - (size_t)length);
+	if (more >= 0 && also_fd >= 0) {
+		length += more;
+		more = identity_of(also_fd, text + length, sizeof(text) - (size_t)length);
+	}
+	if (more < 0)
 		return fq_fail_errno(s->c, err, errno, NULL, "cannot mark %s/%s", s->dir, file);
-	length = snprintf(text, sizeof(text), "uuid=%s\nino=%" PRIu64 "\nborn=%" PRIu64 "\n",
-		uuid && *uuid ? uuid : "-", (uint64_t)st.st_ino, birth_of(volume_fd, ""));
-	/* what stood here before is a mark of nothing: the name is free, and we hold the lock */
-	fd = openat(s->mark_fd, file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd >= 0 && fq_pwrite(fd, text, (size_t)length, 0) == 0) {
-		close(fd);
-		return 0;
-	}
-	errnum = errno;
-	if (fd >= 0) {
-		close(fd);
-		unlinkat(s->mark_fd, file, 0);
-	}
-	return fq_fail_errno(
-		s->c, err, errnum, NULL, "cannot write the mark %s/%s/%s", s->dir, FQ_MARKS, file);
+	/* what stood here before is a mark of nothing, or ours; we hold the lock */
+	if (put_mark(s, file, text, also_fd >= 0) < 0)
+		return fq_fail_errno(
+			s->c, err, errno, NULL, "cannot write the mark %s/%s/%s", s->dir, FQ_MARKS, file);
+	return 0;
 }
 
 void fq_mark_remove(struct fq_store *s, const char *file)

@@ -63,7 +63,8 @@ static const struct vmf_need needs[] = {
 		.optional = 1,
 		.what = "qemu-img",
 		.package = "qemu-utils",
-		.why = "snapshots of stopped VMs, growing qcow2 volumes, copies of compressed images"},
+		.why = "snapshots of stopped VMs, growing and compressing qcow2 volumes, copies of "
+		       "compressed images"},
 };
 
 bool fq_opt_is(const struct vmf_call *c, const char *option, const char *value)
@@ -115,6 +116,7 @@ static const struct vmf_storage_ops ops = {
 	.clone = fq_clone,
 	.send = fq_send,
 	.receive = fq_receive,
+	.compress = fq_compress,
 };
 
 VMF_PLUGIN(storage_file_qcow2) = {

@@ -81,6 +81,7 @@ int fq_pwrite(int fd, const void *data, size_t length, off_t offset);
 int fq_virtual_size(struct fq_store *s, const struct fq_volume *v, uint64_t *size, struct vmf_error *err);
 /* TEXT as a JSON string with its quotes; host's memory. */
 const char *fq_json_string(const struct vmf_call *c, const char *text);
+#define FQ_LONG_MS INT64_C(604800000) /* a week: nobody knows how large and how slow */
 /* Runs qemu-img; TIMEOUT_MS 0: the call's own. */
 int fq_qemu_img(struct fq_store *s, const char *const *argv, int64_t timeout_ms, struct vmf_error *err);
 /* The same for what changes the image V: fails without leaving anything in it. */
@@ -98,7 +99,8 @@ int fq_lock(struct fq_store *s, struct vmf_error *err);
 void fq_unlock(struct fq_store *s);
 /* Whether FILE, whose directory entry is ST, is ours; *uuid: its VM's, host's memory, may be NULL. */
 bool fq_mark_is_ours(struct fq_store *s, const char *file, const struct stat *st, const char **uuid);
-int fq_mark_write(struct fq_store *s, const char *file, int fd, const char *uuid, struct vmf_error *err);
+/* Marks FD's file as the volume FILE; what ALSO_FD (or -1) is the file of counts as well. */
+int fq_mark_write(struct fq_store *s, const char *file, int fd, int also_fd, const char *uuid, struct vmf_error *err);
 void fq_mark_remove(struct fq_store *s, const char *file);
 /* VMF_E_PERMISSION unless V is ours; DOING: "removed". */
 int fq_must_be_ours(struct fq_store *s, const struct fq_volume *v, const char *doing, struct vmf_error *err);
@@ -120,6 +122,8 @@ int fq_temp_new(struct fq_store *s, const char *name, struct fq_temp *t, struct 
 /* Gives it the volume's name, marked for the call's VM; VMF_E_EXISTS if that is taken. Closes T. */
 int fq_temp_publish(
 	struct fq_store *s, struct fq_temp *t, const char *name, enum fq_format format, struct vmf_error *err);
+/* Gives it V's name in V's place, all or nothing, and V's VM. Closes T. */
+int fq_temp_replace(struct fq_store *s, struct fq_temp *t, const struct fq_volume *v, struct vmf_error *err);
 void fq_temp_drop(struct fq_store *s, struct fq_temp *t);
 /* Removes a temporary file that a dead process left behind. */
 void fq_temp_clean(struct fq_store *s, const char *file);
@@ -266,7 +270,8 @@ int fq_opt_check(const struct vmf_call *c, struct vmf_error *err);
 bool fq_opt_is(const struct vmf_call *c, const char *option, const char *value);
 
 /* What the store can do; new raw volumes have no snapshots and stand on nothing. */
-#define FQ_CAPS_QCOW2 (VMF_STORAGE_COW_CLONE | VMF_STORAGE_SNAPSHOT | VMF_STORAGE_LIVE_SNAPSHOT)
+#define FQ_CAPS_QCOW2 \
+	(VMF_STORAGE_COW_CLONE | VMF_STORAGE_SNAPSHOT | VMF_STORAGE_LIVE_SNAPSHOT | VMF_STORAGE_COMPRESS)
 #define FQ_CAPS (VMF_STORAGE_LIVE_GROW | VMF_STORAGE_RENAME | VMF_STORAGE_STREAM)
 
 /* ---- calls -------------------------------------------------------------------------------- */
@@ -283,6 +288,7 @@ int fq_snapshot(const struct vmf_call *c, const char *name, const char *snapshot
 int fq_snapshots(
 	const struct vmf_call *c, const char *name, struct vmf_snapshot_list *list, struct vmf_error *err);
 int fq_rollback(const struct vmf_call *c, const char *name, const char *snapshot, uint32_t flags, struct vmf_error *err);
+int fq_compress(const struct vmf_call *c, const char *name, struct vmf_error *err);
 int fq_snapshot_remove(const struct vmf_call *c, const char *name, const char *snapshot, struct vmf_error *err);
 int fq_clone(const struct vmf_call *c, const char *origin, const char *snapshot, const char *new_name, uint32_t copy,
 	struct vmf_error *err);

@@ -67,7 +67,7 @@ int fq_temp_publish(
 
 	snprintf(file, sizeof(file), "%s%s", name, fq_ending(format));
 	if (fq_lock(s, err) == 0 && fq_find_none(s, name, err) == 0 &&
-		fq_mark_write(s, file, t->fd, s->c->vm ? s->c->vm->uuid : NULL, err) == 0) {
+		fq_mark_write(s, file, t->fd, -1, s->c->vm ? s->c->vm->uuid : NULL, err) == 0) {
 		rc = link_as(s, t, file);
 		if (rc < 0) {
 			int errnum = errno;
@@ -76,6 +76,52 @@ int fq_temp_publish(
 			fq_fail_errno(s->c, err, errnum, NULL, "cannot create %s/%s", s->dir, file);
 		}
 	}
+	fq_temp_drop(s, t);
+	return rc;
+}
+
+/* The name that it has while it goes over to V's. */
+static int give_name(struct fq_store *s, struct fq_temp *t, const struct fq_volume *v)
+{
+	char file[NAME_MAX + 1];
+
+	if (t->file[0])
+		return 0;
+	snprintf(file, sizeof(file), FQ_TEMP_PREFIX "%.*s.%d" FQ_TEMP_SUFFIX, FQ_NAME_LENGTH, v->name,
+		(int)getpid());
+	fq_temp_clean(s, file);
+	if (flock(t->fd, LOCK_EX | LOCK_NB) < 0 || link_as(s, t, file) < 0)
+		return -1;
+	memcpy(t->file, file, sizeof(file));
+	return 0;
+}
+
+static int replace(
+	struct fq_store *s, struct fq_temp *t, const struct fq_volume *v, int old_fd, struct vmf_error *err)
+{
+	const char *uuid;
+
+	if (!fq_mark_is_ours(s, v->file, &v->st, &uuid) || fq_must_be_free(s, v, true, err) < 0)
+		return -1;
+	/* ours before and after */
+	if (fq_mark_write(s, v->file, t->fd, old_fd, uuid, err) < 0)
+		return -1;
+	if (give_name(s, t, v) < 0 || renameat(s->fd, t->file, s->fd, v->file) < 0)
+		return fq_fail_errno(s->c, err, errno, NULL, "cannot replace %s", v->path);
+	t->file[0] = '\0';
+	fsync(s->fd);
+	return fq_mark_write(s, v->file, t->fd, -1, uuid, err);
+}
+
+int fq_temp_replace(struct fq_store *s, struct fq_temp *t, const struct fq_volume *v, struct vmf_error *err)
+{
+	int old_fd = fq_open(s, v, O_RDONLY | O_NOFOLLOW, err);
+	int rc = -1;
+
+	if (old_fd >= 0 && fq_lock(s, err) == 0)
+		rc = replace(s, t, v, old_fd, err);
+	if (old_fd >= 0)
+		close(old_fd);
 	fq_temp_drop(s, t);
 	return rc;
 }

@@ -122,7 +122,7 @@ static int rename_found(
 	if (fd < 0)
 		return -1;
 	/* ours under both names, until it has one only */
-	rc = fq_mark_write(s, file, fd, uuid, err);
+	rc = fq_mark_write(s, file, fd, -1, uuid, err);
 	close(fd);
 	if (rc < 0)
 		return -1;

@@ -254,6 +254,7 @@ struct vmf_props {
 #define VMF_STORAGE_RENAME 0x20u
 #define VMF_STORAGE_STREAM 0x40u         /* send and receive */
 #define VMF_STORAGE_MAP 0x80u            /* map and unmap */
+#define VMF_STORAGE_COMPRESS 0x100u
 
 struct vmf_pool {
 	uint32_t size;
@@ -347,6 +348,8 @@ struct vmf_storage_ops {
 	/* A raw block device or file on the host with the volume's content; unmap gives it back. */
 	int (*map)(const struct vmf_call *c, const char *name, uint32_t writable, char **path, struct vmf_error *err);
 	int (*unmap)(const struct vmf_call *c, const char *name, struct vmf_error *err);
+	/* Packs a volume that nobody uses: the same content in less room, all or nothing. */
+	int (*compress)(const struct vmf_call *c, const char *name, struct vmf_error *err);
 };
 
 /* ---- network ------------------------------------------------------------------------------ */

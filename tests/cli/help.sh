@@ -48,6 +48,17 @@ says "has them all" 'shutdown_timeout'
 ok "help exit-codes" "$VMF" help exit-codes
 says "has those of errors" '^   3  the configuration'
 says "and those of status" '^  23  status: QEMU has died'
+ok "help on a word that several verbs begin with" "$VMF" help disk
+says "shows all of them" '^usage: vmf VM disk resize DISK SIZE$'
+says "and the keyword" '^  bootindex '
+ok "help on one of them" "$VMF" help disk add
+says "shows its options" '^  --bus BUS '
+ok "--help behind it" "$VMF" web0 disk rm root --help
+says "is help on it" '^usage: vmf VM disk rm'
+fails "the first word alone" 2 "$VMF" web0 disk
+says "says what may follow" 'hint: it has add, rm,'
+fails "another second word" 2 "$VMF" storage lits
+says "says what there is" 'hint: it has list, volumes, orphans$'
 fails "no such word" 2 "$VMF" help memroy
 says "says which is meant" 'hint: do you mean memory'
 ok "version" "$VMF" version
@@ -60,6 +71,10 @@ for vm in web0 web1 db; do
 	mkdir -p "$VMF_HOME/etc/vms"
 	echo 'cpus = 2' >"$VMF_HOME/etc/vms/$vm.conf"
 done
+cat >>"$VMF_HOME/etc/vms/web0.conf" <<END
+disk "data" { size = "1M" }
+disk "root" { size = "1M" }
+END
 PATH=$(dirname "$VMF"):$PATH
 # shellcheck disable=SC2016 # not this shell's
 ok "completion bash" sh -c '"$VMF" completion bash >"$VMF_HOME/vmf.bash"'
@@ -113,6 +128,15 @@ offers "list show path" plugin ""
 offers "storage network display placement" plugin show ""
 offers "screenshot" help scr
 offers "bash zsh fish" completion ""
+offers disk web0 di
+offers "add rm resize compress import export mount umount" web0 disk ""
+offers "data root" web0 disk rm ""
+offers --rw web0 disk mount root --
+offers "$VMF_HOME/vmf.bash" web0 disk import root "$VMF_HOME/vmf.b"
+offers "start status" web0 disk resize root 20G sta
+offers "start status" web0 disk add --name more sta
+offers "list volumes orphans" storage ""
+offers default storage volumes ""
 if [ -e "$VMF_PLUGIN_PATH/network-user-mode.so" ]; then
 	offers user-mode plugin show network user
 else
@@ -123,8 +147,12 @@ if command -v fish >/dev/null; then
 	says "the verbs' options" '^--memory'
 	ok "fish offers" fish -c "source '$VMF_HOME/vmf.fish'; complete -C 'vmf we'"
 	says "the VMs" '^web1'
+	ok "fish offers" fish -c "source '$VMF_HOME/vmf.fish'; complete -C 'vmf web0 disk re'"
+	says "a verb's second word" '^resize'
+	ok "fish offers" fish -c "source '$VMF_HOME/vmf.fish'; complete -C 'vmf web0 disk rm '"
+	says "a VM's disks" '^root'
 else
-	for i in 1 2 3 4; do
+	for i in 1 2 3 4 5 6 7 8; do
 		skip "fish offers ($i)" "fish is missing (Debian: fish)"
 	done
 fi

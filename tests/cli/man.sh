@@ -7,6 +7,7 @@
 # ".B key = default\fR (type)".
 
 . "${top_srcdir:-.}/tests/lib.sh"
+need_program jq jq
 main=$top_srcdir/doc/vmf.1
 conf=$top_srcdir/doc/vmf.conf.5
 said=$scratch/said
@@ -46,10 +47,10 @@ tags()
 
 # ---- vmf.1 ------------------------------------------------------------------------------------------
 
-# words_of HEADING: names in the table of `vmf help` below that heading
+# words_of KEY: names of verbs or commands, one a line, some of two words
 words_of()
 {
-	"$VMF" help | sed -n "/^$1/,/^\$/s/^  \([a-z][a-z0-9-]*\).*/\1/p"
+	"$VMF" --json help | jq -r ".$1[].name"
 }
 
 # options_of: options in the help text on stdin, each with its argument
@@ -63,7 +64,7 @@ describe()
 {
 	local word
 
-	for word in $(words_of "$1"); do
+	words_of "$1" | while read -r word; do
 		{
 			echo "$word"
 			"$VMF" help "$word" | sed -n 's/^also: //p' | tr ' ' '\n'
@@ -72,14 +73,14 @@ describe()
 	done
 }
 
-# The same from the page; of commands like "plugin list" the first word counts.
+# The same from the page; of commands like "plugin list", which are none of their own, the first word counts.
 describe_page()
 {
-	tags "$main" "$1" | awk '
+	tags "$main" "$1" | awk -v names="$(words_of "$2" | tr '\n' '|')" '
 		/^0/ {
 			sub(/^[^|]*\|/, "")
-			gsub(/ ?[[<].*| [A-Z].*/, "")
-			if (!/, /)
+			gsub(/ ?[[<].*| --.*| [A-Z].*/, "")
+			if (!/, / && index("|" names, "|" $0 "|") == 0)
 				sub(/ .*/, "")
 			name = $0
 			sub(/,.*/, "", name)
@@ -88,12 +89,12 @@ describe_page()
 		/^1/ { sub(/^[^|]*\|/, ""); print name " " $0 }'
 }
 
-describe Verbs >"$said"
-describe_page VERBS >"$wrote"
+describe verbs >"$said"
+describe_page VERBS verbs >"$wrote"
 same "vmf.1 has every verb, its other words and its options"
 
-describe Commands >"$said"
-describe_page COMMANDS >"$wrote"
+describe commands >"$said"
+describe_page COMMANDS commands >"$wrote"
 same "vmf.1 has every command and its options"
 
 "$VMF" help | sed -n '/^Options:/,/^$/p' | options_of | sed 's/ .*//' >"$said"
@@ -109,7 +110,10 @@ done
 tags "$main" "EXIT STATUS" | sed 's/^[^|]*|//' >"$wrote"
 same "vmf.1 has every exit code"
 
-for word in $(words_of Verbs) $(words_of Commands); do
+{
+	words_of verbs
+	words_of commands
+} | while read -r word; do
 	"$VMF" help "$word" | sed -n 's/^also: //p' | tr ' ' '\n' | sed "/./s/\$/ $word/"
 done >"$said"
 sed -n '/^\.SH "WORDS OF OTHER TOOLS"/,/^\.fi/p' "$main" | grep '	' | sed 's/\\fI//g; s/\\fR//g' |
@@ -189,10 +193,10 @@ done <"$scratch/plugins"
 	sed -n 's/^\$ //p' "$top_srcdir"/doc/*.md
 } | grep -oE '^vmf .*|do vmf .*' | sed -e 's/^do //' -e 's/ [|&<>#].*//' -e 's/;.*//' >"$scratch/named"
 {
-	describe Verbs
-	describe Commands
-} | grep -v -- ' --' | tr -d ' ' | tr ',' '\n' >"$scratch/known"
-commands=" $(words_of Commands | tr '\n' ' ')"
+	describe verbs
+	describe commands
+} | grep -v -- ' --' | sed -e '/, /!s/ .*//' -e 's/ //g' | tr ',' '\n' >"$scratch/known"
+commands=" $(words_of commands | sed 's/ .*//' | tr '\n' ' ')"
 while read -r _ first second _; do
 	case "$commands" in
 	*" $first "*) continue ;; # a command

@@ -8,31 +8,6 @@
 need_guest
 mkdir -p "$VMF_HOME/etc"
 
-# until no point is left: at N = 1, 2, ... the words are run with a SIGKILL at the Nth point that they pass
-#   each_point WHAT PREPARE CHECK WORDS...: PREPARE puts the world as it is before, CHECK N says whether all is well
-#   after the next command
-each_point()
-{
-	local what=$1 prepare=$2 check=$3 n=0 status
-
-	shift 3
-	while :; do
-		n=$((n + 1))
-		$prepare >"$out" 2>&1 || {
-			result 1 "$what: preparation before point $n"
-			return
-		}
-		{ VMF_FAULT=kill:$n "$VMF" "$@" >"$out" 2>&1 </dev/null; } 2>/dev/null
-		status=$?
-		[ $status = 137 ] || break
-		"$VMF" "$1" status >>"$out" 2>&1 </dev/null
-		$check >>"$out" 2>&1
-		result $? "$what killed at point $n"
-	done
-	[ $status = 0 ] && [ $n -gt 3 ]
-	result $? "$what: without a kill it succeeds, after $((n - 1)) points"
-}
-
 no_trace_of()
 {
 	find "$VMF_HOME" -name "*$1*" | grep . && return 1
