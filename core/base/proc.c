@@ -18,6 +18,8 @@
 #include "base/log.h"
 #include "base/str.h"
 
+#define GRACE_MS 5000 /* between asking a program to end and ending it */
+
 int64_t time_now_ms(void)
 {
 	struct timespec ts;
@@ -226,11 +228,15 @@ int proc_run_watched(
 		return vmf_fail(err, VMF_E_FAILED, rc, NULL, "cannot run %s", program);
 	}
 	ending = collect(captures, deadline_ms);
+	if (ending != ENDED) {
+		/* lvm holds signals back while it has devices suspended: ended there, it would leave them so */
+		kill(-pid, SIGTERM);
+		collect(captures, time_now_ms() + GRACE_MS);
+		kill(-pid, SIGKILL);
+	}
 	for (int i = 0; i < 2; i++)
 		if (captures[i].fd >= 0)
 			close(captures[i].fd);
-	if (ending != ENDED)
-		kill(-pid, SIGKILL);
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
 	run->out = strbuf_take(&out_buf);

@@ -20,6 +20,7 @@ struct subject {
 	struct strv settings; /* "name=value", as given */
 	bool may_run;	      /* --run: things may be created and removed */
 	char *scratch;	      /* an empty folder, the VM's run folder */
+	unsigned timeout_seconds; /* the end of each check */
 
 	struct vmf_opts *opts;
 	struct arena arena;
@@ -56,7 +57,20 @@ void host_fail_at(unsigned n);
 /* How many services that can fail were asked for since host_fail_at(). */
 unsigned host_services_used(void);
 
-/* ---- calls (calls.c) ---------------------------------------------------------------------- */
+/* ---- calls (calls.c, life.c) -------------------------------------------------------------- */
+
+/* 0 and untouched, or -1 and set. Returns the error's code, 0 for success. */
+int judge(struct subject *s, const char *what, int rc, struct vmf_error *err);
+/* The same for what has to succeed. */
+bool must(struct subject *s, int rc, const char *what, struct vmf_error *err);
+
+/* Calls FN of the table OPS if the plugin has it; gives the code, or 0 if it has not. Wants an `err`. */
+#define TRY(s, ops, fn, ...) ((ops)->fn ? judge((s), #fn, (ops)->fn(&(s)->call, __VA_ARGS__), &err) : 0)
+#define MUST(s, ops, fn, ...) must((s), (ops)->fn ? (ops)->fn(&(s)->call, __VA_ARGS__) : 0, #fn, &err)
+
+#define MIB 1048576u
+extern const struct vmf_nic check_nic;
+void close_netdev(struct vmf_netdev *netdev);
 
 /* Every call that the plugin has, in dry-run; the contract of results and errors is looked after. */
 void calls_dry(struct subject *s);

@@ -23,20 +23,22 @@
 #define FIRST_SIGNAL 1
 #define LAST_SIGNAL 31
 
-static const char usage[] = "usage: vmf-plugin-check [--run] [--only PATTERN]... FILE.so [OPTION=VALUE]...\n"
-			    "       vmf-plugin-check --list\n"
-			    "\n"
-			    "Tries a plugin against the contract in vmf/plugin.h and prints TAP. "
-			    "OPTION=VALUE are the plugin's own\n"
-			    "options. Nothing is changed on the machine unless --run is given: then volumes, "
-			    "networks and the like\n"
-			    "are made with those options and removed again.\n"
-			    "\n"
-			    "  --run           make and remove things for real\n"
-			    "  --only PATTERN  only the checks whose name fits, as in --only 'dry*'\n"
-			    "  --list          name the checks and what each looks at\n"
-			    "\n"
-			    "Exit code: 0 all checks passed or were skipped, 1 some failed, 2 wrong usage.\n";
+static const char usage[] =
+	"usage: vmf-plugin-check [--run] [--only PATTERN]... [--timeout SECONDS] FILE.so [OPTION=VALUE]...\n"
+	"       vmf-plugin-check --list\n"
+	"\n"
+	"Tries a plugin against the contract in vmf/plugin.h and prints TAP. "
+	"OPTION=VALUE are the plugin's own\n"
+	"options. Nothing is changed on the machine unless --run is given: then volumes, "
+	"networks and the like\n"
+	"are made with those options and removed again.\n"
+	"\n"
+	"  --run           make and remove things for real\n"
+	"  --only PATTERN  only the checks whose name fits, as in --only 'dry*'\n"
+	"  --timeout SECONDS  a check that takes longer has failed (60)\n"
+	"  --list          name the checks and what each looks at\n"
+	"\n"
+	"Exit code: 0 all checks passed or were skipped, 1 some failed, 2 wrong usage.\n";
 
 /* ---- results ------------------------------------------------------------------------------ */
 
@@ -257,7 +259,7 @@ static bool report(struct subject *s, const struct check *check, unsigned number
 		close(pipe_fds[0]);
 		if (silence(said_path) < 0)
 			_exit(3);
-		alarm(DEADLINE_SECONDS);
+		alarm(s->timeout_seconds);
 		run_check(s, check, pipe_fds[1]);
 		fflush(NULL); /* what the plugin printed, if it did */
 		_exit(0);
@@ -277,7 +279,7 @@ static bool report(struct subject *s, const struct check *check, unsigned number
 	printf("%sok %u - %s\n", passed ? "" : "not ", number, check->name);
 	print_lines("", found);
 	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
-		printf("# no end after %d s\n", DEADLINE_SECONDS);
+		printf("# no end after %u s\n", s->timeout_seconds);
 	else if (WIFSIGNALED(status))
 		printf("# ended by signal %d (%s)\n", WTERMSIG(status), strsignal(WTERMSIG(status)));
 	else if (status)
@@ -356,7 +358,7 @@ static int complain_usage(const char *what)
 
 int main(int argc, char **argv)
 {
-	struct subject s = {0};
+	struct subject s = {.timeout_seconds = DEADLINE_SECONDS};
 	autostrv struct strv only = STRV_INIT;
 	autofree char *path = NULL, *folder = NULL;
 	struct vmf_error err = VMF_ERROR_INIT;
@@ -374,6 +376,8 @@ int main(int argc, char **argv)
 			s.may_run = true;
 		else if (str_equal(argv[i], "--only") && i + 1 < argc)
 			strv_add(&only, argv[++i]);
+		else if (str_equal(argv[i], "--timeout") && i + 1 < argc && atoi(argv[i + 1]) > 0)
+			s.timeout_seconds = (unsigned)atoi(argv[++i]);
 		else
 			return complain_usage("there is no such option, or it lacks its word");
 	}

@@ -3,6 +3,7 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -453,6 +454,29 @@ START_TEST(host_run)
 }
 END_TEST
 
+/* A program that is out of time may still tidy up; one that does not want to end is ended. */
+START_TEST(host_run_ends)
+{
+	const struct vmf_host *h = host_table();
+	const char *polite[] = {"sh", "-c", "trap 'echo tidied; exit 0' TERM; echo ready; while :; do sleep 0.05; done", NULL};
+	const char *stubborn[] = {"sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.05; done", NULL};
+	struct vmf_run run = {.size = sizeof(run), .argv = polite, .timeout_ms = 500};
+
+	host_call_init(&call, &services, NULL, NULL, NULL, NULL, 0);
+	ck_assert_int_eq(h->run(&call, &run, &err), -1);
+	ck_assert_int_eq(err.code, VMF_E_TIMEOUT);
+	ck_assert_str_eq(run.out, "ready\ntidied\n");
+	ck_assert_int_eq(run.status, 0);
+	error_clear(&err);
+	run.argv = stubborn;
+	ck_assert_int_eq(h->run(&call, &run, &err), -1);
+	ck_assert_int_eq(err.code, VMF_E_TIMEOUT);
+	ck_assert_int_eq(run.status, 128 + SIGKILL);
+	error_clear(&err);
+	arena_free(&arena);
+}
+END_TEST
+
 START_TEST(host_options)
 {
 	static const struct vmf_option table[] = {
@@ -511,6 +535,7 @@ int main(void)
 	tcase_add_checked_fixture(host, setup, teardown);
 	tcase_add_test(host, host_basics);
 	tcase_add_test(host, host_run);
+	tcase_add_test(host, host_run_ends);
 	tcase_add_test(host, host_options);
 	suite_add_tcase(suite, host);
 
