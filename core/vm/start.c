@@ -36,7 +36,6 @@ static int attach(struct vm *vm, json_t *args, void *data, struct vmf_error *err
 	vm_call_disk(vm, d, &call);
 	s->blocks[i].size = sizeof(s->blocks[i]);
 	s->blocks[i].readonly = d->readonly;
-	s->blocks[i].readonly = d->readonly;
 	if (d->plugin->ops.storage.attach(&call.call, d->volume, &s->blocks[i], err) == 0)
 		return 0;
 	if (d->section && err && err->code == VMF_E_NOT_FOUND) {
