@@ -72,7 +72,7 @@ int verb_disk_add(struct cli_call *call, struct vmf_error *err)
 	return rc;
 }
 
-/* ---- rm, resize, compress ----------------------------------------------------------------- */
+/* ---- rm, resize, compress, trim ----------------------------------------------------------- */
 
 int verb_disk_rm(struct cli_call *call, struct vmf_error *err)
 {
@@ -141,6 +141,26 @@ int verb_disk_compress(struct cli_call *call, struct vmf_error *err)
 		json_pack("{s:s, s:I, s:I}", "disk", title, "before_bytes", (json_int_t)before, "used_bytes",
 			(json_int_t)after),
 		"%s: disk %s takes up %s, not %s any more", call->vm->name, title, to, from);
+	return 0;
+}
+
+int verb_disk_trim(struct cli_call *call, struct vmf_error *err)
+{
+	const char *title = call->args.items[0];
+	uint64_t before = 0, after = 0;
+	autofree char *from = NULL;
+	autofree char *to = NULL;
+
+	if (vm_disk_trim(call->vm, title, &before, &after, err) < 0)
+		return -1;
+	from = value_format_size(before);
+	to = value_format_size(after);
+	out_result(call,
+		json_pack("{s:s, s:I, s:I}", "disk", title, "before_bytes", (json_int_t)before, "used_bytes",
+			(json_int_t)after),
+		before == after ? "%s: disk %s still takes up %s"
+				: "%s: disk %s takes up %s, not %s any more",
+		call->vm->name, title, to, from);
 	return 0;
 }
 

@@ -134,6 +134,8 @@ const struct cli_verb cli_verbs[] = {
 		"make a disk larger, also while it runs; +SIZE: by so much", NO_OPTIONS, 0, verb_disk_resize},
 	{"disk compress", NULL, ARGS_ONE, "DISK", "pack what a disk of a stopped VM takes up", NO_OPTIONS, 0,
 		verb_disk_compress},
+	{"disk trim", NULL, ARGS_ONE, "DISK", "give back what a disk of a stopped VM does not need",
+		NO_OPTIONS, 0, verb_disk_trim},
 	{"disk import", NULL, ARGS_TWO, "DISK FILE [--yes]",
 		"a disk of a stopped VM becomes a copy of an image", OPTIONS(disk_import_options), 0,
 		verb_disk_import},

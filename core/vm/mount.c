@@ -72,8 +72,7 @@ static int record_write(const char *path, const json_t *record, struct vmf_error
 						  : file_write(path, text, strlen(text), 0600, true, err);
 }
 
-/* What the raw image is, or is going to be: a mapped device is known by its own name. */
-static char *image_of(const json_t *record, const struct mount_paths *paths)
+char *mount_image(const json_t *record, const struct mount_paths *paths)
 {
 	const char *mapped = word(record, "mapped");
 	char *real = mapped ? realpath(mapped, NULL) : NULL;
@@ -84,7 +83,7 @@ static char *image_of(const json_t *record, const struct mount_paths *paths)
 /* Anything there that uses the disk? */
 static bool is_live(const json_t *record, const struct mount_paths *paths)
 {
-	autofree char *image = image_of(record, paths);
+	autofree char *image = mount_image(record, paths);
 	autostrv struct strv loops = STRV_INIT;
 
 	loop_list(image, &loops);
@@ -144,7 +143,7 @@ static int release(struct vm *vm, const char *slot, struct vmf_error *err)
 
 	mount_paths_init(vm, slot, &paths);
 	record = record_read(paths.record);
-	image = image_of(record, &paths);
+	image = mount_image(record, &paths);
 	rc = parts_unmount(image, err);
 	if (rc == 0)
 		rc = export_stop(&paths, err);
@@ -245,7 +244,7 @@ static int mount_all(struct vm *vm, json_t *args, void *data, struct vmf_error *
 	(void)args;
 	json_object_set_new(record, "parts", parts);
 	mount_paths_init(vm, word(record, "slot"), &paths);
-	image = image_of(record, &paths);
+	image = mount_image(record, &paths);
 	rc = file_mkdirs(word(record, "folder"), 0755, err);
 	if (rc == 0)
 		rc = parts_mount(image, word(record, "folder"),
@@ -317,7 +316,7 @@ static int check_mountable(struct vm *vm, const struct vm_disk *d, bool *is_map,
 	return vm_disk_exists(vm, d, &v, err);
 }
 
-static int plan_mount(struct vm *vm, const struct vm_disk *d, struct plan *plan, struct vm_mount *m,
+int plan_show(struct vm *vm, const struct vm_disk *d, struct plan *plan, const struct vm_mount *m,
 	json_t **record, struct vmf_error *err)
 {
 	autofree char *folder = NULL;
@@ -338,8 +337,6 @@ static int plan_mount(struct vm *vm, const struct vm_disk *d, struct plan *plan,
 		is_map ? "map volume %s of storage \"%s\" (%s)"
 		       : "show volume %s of storage \"%s\" (%s) as a raw file, by qemu-storage-daemon",
 		d->volume, d->instance, d->plugin->name);
-	plan_add(plan, &step_mount_parts, NULL, "mount its partitions %s below %s",
-		m->writable ? "for writing" : "read-only", folder);
 	return 0;
 }
 
@@ -358,7 +355,11 @@ int vm_disk_mount(struct vm *vm, const char *title, struct vm_mount *m, struct v
 	if (!d)
 		return vm_end_change(vm, -1, err);
 	plan = plan_new(vm, "disk-mount", true);
-	rc = plan_mount(vm, d, plan, m, &record, err);
+	rc = plan_show(vm, d, plan, m, &record, err);
+	if (rc == 0)
+		plan_add(plan, &step_mount_parts, NULL, "mount its partitions %s below %s",
+			m->writable ? "for writing" : "read-only",
+			json_string_value(json_object_get(record, "folder")));
 	if (rc == 0 && vm->ctx->dry_run)
 		plan_describe(plan);
 	else if (rc == 0)

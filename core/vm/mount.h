@@ -15,6 +15,13 @@ struct mount_paths {
 };
 void mount_paths_init(const struct vm *vm, const char *slot, struct mount_paths *paths);
 void mount_paths_free(struct mount_paths *paths);
+/* What the raw image is, or is going to be: a mapped device is known by its own name. The caller frees. */
+char *mount_image(const json_t *record, const struct mount_paths *paths);
+
+struct plan;
+/* Adds to PLAN what makes the disk a raw image on this host; *record, the caller's, is the steps' DATA. (mount.c) */
+int plan_show(struct vm *vm, const struct vm_disk *disk, struct plan *plan, const struct vm_mount *mount, json_t **record,
+	struct vmf_error *err);
 
 /* ---- the disk as a raw file (mount_export.c) ---------------------------------------------- */
 

@@ -243,6 +243,7 @@ int orphans_find(struct stores *stores, struct orphans *orphans, struct vmf_erro
 	memset(orphans, 0, sizeof(*orphans));
 	/* volumes first: a VM's definition is there before its volumes are */
 	stores_list(stores);
+	ctx_remember_volumes(stores->ctx);
 	rc = vm_names(stores->ctx, &names, err);
 	for (size_t i = 0; rc == 0 && i < names.count; i++) {
 		struct vmf_error mine = VMF_ERROR_INIT;
@@ -253,6 +254,7 @@ int orphans_find(struct stores *stores, struct orphans *orphans, struct vmf_erro
 		}
 		error_clear(&mine);
 	}
+	ctx_forget_volumes(stores->ctx);
 	if (rc == 0) {
 		note_origins(&s);
 		collect(&s);
