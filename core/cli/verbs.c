@@ -153,7 +153,7 @@ const struct cli_verb cli_verbs[] = {
 	{"rollback", NULL, ARGS_ONE, "NAME [--later-too]",
 		"put all its disks back to a snapshot; what came after is lost", OPTIONS(rollback_options), 0,
 		verb_rollback},
-	{"clone", NULL, ARGS_NONE, "--from VM[@SNAPSHOT] [--copy] [--cow]",
+	{"clone", NULL, ARGS_NONE, "[--from VM[@SNAPSHOT]] [--copy] [--cow]",
 		"make it: another VM's settings and disks, or its next disk", OPTIONS(clone_options),
 		VERB_MAY_MISS, verb_clone},
 	{"start", "exec", ARGS_QEMU, "[QEMU-ARG...] [--]", "start it; _ stands for the configured arguments",

@@ -349,6 +349,7 @@ struct vm_new_disk {
 	uint64_t size_bytes;       /* 0: as configured, as the image, or drive_size */
 	const struct image *image; /* what it is to be a copy of, or NULL */
 	const char *origin;        /* the volume of STORAGE that it is to be a clone of, or NULL */
+	bool is_gold;              /* ORIGIN is looked for as [CLASS-]ORIGIN, then as the first volume of a VM of that name */
 	const char *snapshot;      /* of that, or NULL */
 	enum vm_clone_how how;
 };

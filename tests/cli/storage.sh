@@ -296,7 +296,19 @@ ok "and noted" is c 3 storage other
 bad "of no such volume" 4 'no volume "gold-9"' c clone --volume gold-9
 bad "of no such snapshot" 4 'no snapshot "v9"' c clone --volume gold-0@v9
 bad "of a VM and a volume" 2 'not both' c clone --volume gold-0 --from gold
-bad "of nothing" 2 'wants --from VM or --volume' c clone
+bad "of no gold image" 4 'no gold image "nugget".*' -o gold=nugget c clone
+says "the hint names what there is to say" 'hint: say --from VM or --volume NAME, or .set gold=NAME.'
+ok "of a gold image by its VM's name" "$VMF" g clone
+ok "stands on its first disk" is g 0 origin gold-0
+run "$VMF" lab-gold disk add 2M
+run "$VMF" h create --class lab
+ok "of the class's own, if there is one" "$VMF" h clone
+ok "stands on that" is h 0 origin lab-gold-0
+ok "by a setting, as it was at a snapshot" "$VMF" -o gold=default:gold-0@v1 g clone
+ok "is as it was then" has g-1 3
+for vm in g h lab-gold; do
+	run "$VMF" $vm destroy --yes
+done
 bad "a snapshot, copy-on-write" 12 'snapshot' c clone --volume gold-0@v1 --cow
 fails "a gold image is not removed" 6 "$VMF" gold disk rm 0 --yes
 says "as others stand on it" 'stands? on it'
