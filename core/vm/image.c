@@ -137,7 +137,7 @@ static int check_whole(const struct image *image, struct vmf_error *err)
 {
 	autofree char *name = image_name(image->path, image->format);
 	const char *const argv[] = {"qemu-img", "check", "-q", "-f", image->format, name, NULL};
-	struct vmf_run run = {.size = sizeof(run), .argv = argv};
+	struct vmf_run run = {.size = sizeof(run), .argv = argv, .flags = VMF_RUN_DIES_WITH_HOST};
 	autofree char *words = NULL;
 	int rc = proc_run(&run, 0, err);
 
@@ -237,7 +237,8 @@ int image_convert(const struct strv *argv, const char *what, uint64_t bytes, str
 	struct progress progress = {what, bytes};
 	struct proc_watch watch = {show_progress, &progress};
 	autostrv struct strv all = STRV_INIT;
-	struct vmf_run run = {.size = sizeof(run), .timeout_ms = CONVERT_MS};
+	struct vmf_run run = {
+		.size = sizeof(run), .timeout_ms = CONVERT_MS, .flags = VMF_RUN_DIES_WITH_HOST};
 	autofree char *words = NULL;
 	int rc;
 

@@ -437,6 +437,7 @@ static int plan_rollback(struct vm *vm, struct plan *plan, const struct vm_disk 
 	uint32_t flags, struct vmf_error *err)
 {
 	json_t *args = record(vm, d, name);
+	struct vmf_volume v;
 	struct vm_call call;
 
 	json_object_set_new(args, "flags", json_integer(flags));
@@ -445,6 +446,8 @@ static int plan_rollback(struct vm *vm, struct plan *plan, const struct vm_disk 
 		d->plugin->name, name);
 	if (need_caps(vm, d, VMF_STORAGE_SNAPSHOT, "clone the VM that it was copied from", err) < 0)
 		return -1;
+	if (vm_disk_volume(vm, d, &v, err) < 0 || vm_need_bare(vm, d, &v, err) < 0)
+		return vmf_context(err, "disk \"%s\"", d->title);
 	vm_call_disk(vm, d, &call);
 	call.call.dry_run = 1;
 	if (d->plugin->ops.storage.rollback(&call.call, d->volume, name, flags, err) < 0)

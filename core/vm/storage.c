@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
 
@@ -264,6 +265,23 @@ int orphans_find(struct stores *stores, struct orphans *orphans, struct vmf_erro
 	return rc;
 }
 
+/* What stands on it in its own storage keeps it: the plugin sees to that. */
+static int need_bare(const struct stores *stores, const struct orphan *o, struct vmf_error *err)
+{
+	for (size_t i = 0; i < stores->count; i++)
+		for (size_t k = 0; k < stores->items[i].volumes.count; k++) {
+			const struct vmf_volume *v = vm_volume_at(&stores->items[i].volumes, k);
+
+			if (&stores->items[i] != o->store && o->volume->id &&
+				str_equal(v->origin, o->volume->id) && access(v->id, F_OK) == 0)
+				return vmf_fail(err, VMF_E_STATE, 0,
+					"remove that first, or make a full copy of it",
+					"volume %s of storage \"%s\" stands on it", v->name,
+					stores->items[i].name);
+		}
+	return 0;
+}
+
 /* Under the lock of the VM that it is marked for, and only if that still does not use it. 1: removed, 0: no
  * more an orphan, -1. */
 static int remove_one(struct stores *stores, const struct orphan *o, struct vmf_error *err)
@@ -283,6 +301,8 @@ static int remove_one(struct stores *stores, const struct orphan *o, struct vmf_
 			is_wanted |= str_equal(vm->disks[i].volume, o->volume->name);
 		is_wanted |= rc == 0 && !vm->is_defined; /* renamed meanwhile, perhaps */
 	}
+	if (rc == 0 && !is_wanted)
+		rc = need_bare(stores, o, err);
 	if (rc == 0 && !is_wanted) {
 		call_init(stores, o->store, &c);
 		rc = o->store->plugin->ops.storage.remove(&c.call, o->volume->name, err) < 0 ? -1 : 1;

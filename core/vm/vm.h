@@ -185,6 +185,9 @@ int vm_volumes_list(struct vm *vm, const struct plugin *plugin, const struct vm_
 /* Those of all disks, in their order, each all 0 if it is not there: one question for each store. The array lives as long
  * as the VM, and is there even if a store fails. */
 int vm_disk_volumes(struct vm *vm, struct vmf_volume **volumes, struct vmf_error *err);
+/* VMF_E_STATE if a volume of another storage of this kind stands on VOLUME, the disk's: of those in its own storage the
+ * plugin knows. */
+int vm_need_bare(struct vm *vm, const struct vm_disk *disk, const struct vmf_volume *volume, struct vmf_error *err);
 
 /* For tear-down: SLOT as it was recorded by vm_call_record() at the time, whatever the definition says now. */
 struct vm_recorded {

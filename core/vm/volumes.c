@@ -174,3 +174,52 @@ int vm_disk_volumes(struct vm *vm, struct vmf_volume **volumes, struct vmf_error
 	free(known);
 	return rc;
 }
+
+/* ---- what stands on what ------------------------------------------------------------------ */
+
+static int look_elsewhere(struct vm *vm, const struct vm_instance *in, const struct vmf_volume *v, struct vmf_error *err)
+{
+	struct vm_disk probe = {
+		.instance = in->name, .title = "?", .slot = (char *)"disk-?", .plugin = in->plugin};
+	struct vmf_volume_list list = {.count = 0};
+	struct vm_call call;
+	int rc;
+
+	probe.opts = vm_instance_opts(in, NULL, err);
+	if (!probe.opts)
+		return -1;
+	vm_call_disk(vm, &probe, &call);
+	rc = vm_volumes_list(vm, in->plugin, &call, "", &list, err);
+	for (size_t i = 0; rc == 0 && i < list.count; i++) {
+		const struct vmf_volume *other = vm_volume_at(&list, i);
+
+		if (str_equal(other->origin, v->id) && !str_equal(other->id, v->id))
+			rc = vmf_fail(err, VMF_E_STATE, 0,
+				"remove that first, or make a full copy of it (clone --copy)",
+				"volume %s of storage \"%s\" stands on %s", other->name, in->name, v->id);
+	}
+	conf_opts_free(probe.opts);
+	return rc;
+}
+
+int vm_need_bare(struct vm *vm, const struct vm_disk *d, const struct vmf_volume *v, struct vmf_error *err)
+{
+	for (size_t i = 0; v->id && i < vm->root->n_sections; i++) {
+		const struct conf_section *s = vm->root->sections[i];
+		struct vmf_error mine = VMF_ERROR_INIT;
+		struct vm_instance in;
+		int rc = 0;
+
+		if (!str_equal(s->keyword, "storage") || str_equal(s->title, d->instance) || !s->n_sections ||
+			!str_equal(s->sections[s->n_sections - 1]->keyword, d->plugin->name))
+			continue;
+		if (vm_instance_find(vm->root, "storage", s->title, VMF_STORAGE, &in, &mine) == 0)
+			rc = look_elsewhere(vm, &in, v, &mine);
+		if (rc < 0 && mine.code == VMF_E_STATE) {
+			error_move(err, &mine);
+			return -1;
+		}
+		error_clear(&mine); /* one that cannot be asked: it may never have been there */
+	}
+	return 0;
+}
