@@ -164,6 +164,8 @@ guest_goes_on()
 ok "the VM starts" "$VMF" web start
 ok "its guest is up" guest_ready web
 ok "its guest fills both disks" guest web 'disk-write vda 2 1 && disk-write vdb 2 1' 60
+ok "a dry run of a snapshot of the running VM" "$VMF" --dry-run web snapshot live
+says "has all disks in one step" 'make snapshot live of volume web-0 .*, of volume web-1 '
 ok "snapshot of the running VM" "$VMF" web snapshot live
 ok "its guest goes on" guest_goes_on
 ok "and fills them anew" guest web 'disk-write vda 2 2 && disk-write vdb 2 2' 60
