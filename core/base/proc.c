@@ -264,7 +264,8 @@ int proc_run_watched(
 	}
 	ending = collect(captures, deadline_ms);
 	if (ending != ENDED) {
-		/* lvm holds signals back while it has devices suspended: ended there, it would leave them so */
+		/* lvm holds signals back while it has devices suspended: ended there, it would leave them so
+		 */
 		kill(-pid, SIGTERM);
 		collect(captures, time_now_ms() + GRACE_MS);
 		kill(-pid, SIGKILL);

@@ -99,7 +99,8 @@ int verb_rollback(struct cli_call *call, struct vmf_error *err)
 	return 0;
 }
 
-/* Its next disk is a clone of a volume: STORE:NAME, or NAME in the VM's default storage. GOLD: as the setting says it. */
+/* Its next disk is a clone of a volume: STORE:NAME, or NAME in the VM's default storage. GOLD: as the setting
+ * says it. */
 static int clone_volume(
 	struct cli_call *call, const char *volume, bool gold, enum vm_clone_how how, struct vmf_error *err)
 {
@@ -146,7 +147,8 @@ int verb_clone(struct cli_call *call, struct vmf_error *err)
 		return vmf_fail(err, VMF_E_USAGE, 0, "choose another name", "\"%s\" is a command's name",
 			call->vm->name);
 	if (!from)
-		return clone_volume(call, volume ? volume : conf_string(call->vm->root, "gold"), !volume, o.how, err);
+		return clone_volume(
+			call, volume ? volume : conf_string(call->vm->root, "gold"), !volume, o.how, err);
 	at = strchr(from, '@');
 	origin = str_ndup(from, at ? (size_t)(at - from) : strlen(from));
 	o.origin = origin;

@@ -215,7 +215,8 @@ static int no_origin(const struct vm_new_disk *new, const struct vm_disk *disk, 
 {
 	if (new->is_gold)
 		return vmf_fail(err, VMF_E_NOT_FOUND, 0,
-			"say --from VM or --volume NAME, or `set gold=NAME`; `vmf storage volumes` shows what there is",
+			"say --from VM or --volume NAME, or `set gold=NAME`; `vmf storage volumes` shows "
+			"what there is",
 			"there is no gold image \"%s\" in storage \"%s\"", new->origin, disk->instance);
 	return vmf_fail(err, VMF_E_NOT_FOUND, 0, "`vmf storage volumes` shows what there is",
 		"there is no volume \"%s\" in storage \"%s\"", new->origin, disk->instance);
@@ -228,7 +229,7 @@ static int find_origin(
 	static const char *const ends[] = {"", "-0"};
 	struct vmf_volume v;
 
-	for (size_t i = 0; new->is_gold && i < 2 * VMF_COUNT(ends); i++) {
+	for (size_t i = 0; new->is_gold &&i < 2 * VMF_COUNT(ends); i++) {
 		const char *class_ = i % 2 ? NULL : vm->class_;
 
 		if (i % 2 == 0 && !class_)
@@ -243,7 +244,7 @@ static int find_origin(
 	origin->volume = new->origin;
 	if (!new->is_gold && vm_disk_volume(vm, origin, &v, err) < 0)
 		return -1;
-	return !new->is_gold && v.name ? 0 : no_origin(new, origin, err);
+	return !new->is_gold &&v.name ? 0 : no_origin(new, origin, err);
 }
 
 static int plan_origin(struct vm *vm, struct plan *plan, const struct vm_new_disk *new, struct vm_disk *disk,

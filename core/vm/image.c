@@ -87,8 +87,8 @@ static int read_qcow2(const unsigned char *head, struct image *image, struct vmf
 	return 0;
 }
 
-/* By QEMU or a tool of its, which say so by locks on single bytes: 101 to write, 103 to change the size. What would be
- * read meanwhile is of no one moment. */
+/* By QEMU or a tool of its, which say so by locks on single bytes: 101 to write, 103 to change the size. What
+ * would be read meanwhile is of no one moment. */
 static bool is_written(int fd)
 {
 	for (off_t byte = 101; byte <= 103; byte += 2) {
@@ -253,8 +253,7 @@ int image_convert(const struct strv *argv, const char *what, uint64_t bytes, str
 	struct progress progress = {what, bytes};
 	struct proc_watch watch = {show_progress, &progress};
 	autostrv struct strv all = STRV_INIT;
-	struct vmf_run run = {
-		.size = sizeof(run), .timeout_ms = CONVERT_MS, .flags = VMF_RUN_DIES_WITH_HOST};
+	struct vmf_run run = {.size = sizeof(run), .timeout_ms = CONVERT_MS, .flags = VMF_RUN_DIES_WITH_HOST};
 	autofree char *words = NULL;
 	int rc;
 

@@ -177,7 +177,8 @@ int vm_disk_volumes(struct vm *vm, struct vmf_volume **volumes, struct vmf_error
 
 /* ---- what stands on what ------------------------------------------------------------------ */
 
-static int look_elsewhere(struct vm *vm, const struct vm_instance *in, const struct vmf_volume *v, struct vmf_error *err)
+static int look_elsewhere(
+	struct vm *vm, const struct vm_instance *in, const struct vmf_volume *v, struct vmf_error *err)
 {
 	struct vm_disk probe = {
 		.instance = in->name, .title = "?", .slot = (char *)"disk-?", .plugin = in->plugin};

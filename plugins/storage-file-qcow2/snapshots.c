@@ -157,7 +157,8 @@ static int by_qemu_img(struct subject *on, const char *flag, const char *which, 
 	return on->s.c->dry_run ? 0 : fq_qemu_img_change(&on->s, &on->v, argv, err);
 }
 
-/* A copy of the L1 table, the list of snapshots anew, and reference counts: what making one or going back takes. */
+/* A copy of the L1 table, the list of snapshots anew, and reference counts: what making one or going back
+ * takes. */
 static int need_room(struct subject *on, struct vmf_error *err)
 {
 	uint64_t cluster = (uint64_t)1 << on->q.cluster_bits;

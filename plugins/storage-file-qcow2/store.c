@@ -102,7 +102,8 @@ int fq_need_space(struct fq_store *s, uint64_t bytes, struct vmf_error *err)
 	shift = bytes >> 20 < 10 ? 10 : 20;
 	return s->h->fail(err, VMF_E_NO_SPACE, 0, "make room, or use another storage",
 		"%s has %llu %s left, but this needs %llu %s", s->dir, (unsigned long long)(left >> shift),
-		shift == 10 ? "KiB" : "MiB", (unsigned long long)(bytes >> shift), shift == 10 ? "KiB" : "MiB");
+		shift == 10 ? "KiB" : "MiB", (unsigned long long)(bytes >> shift),
+		shift == 10 ? "KiB" : "MiB");
 }
 
 /* ---- names -------------------------------------------------------------------------------- */

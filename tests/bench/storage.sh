@@ -64,7 +64,7 @@ pairs -l "clone, copy-on-write" -y qemu-img -d 10 -m 16 \
 
 create few create --disk 1M
 create many create
-for i in {1..200}; do
+for _ in {1..200}; do
 	create many disk add 1M >/dev/null
 done
 pairs -l "drives, 200 volumes" -x 200 -y 1 -d 20 -m 16 -a "$VMF many drives" -b "$VMF few drives"

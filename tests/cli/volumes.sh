@@ -146,6 +146,40 @@ mv "$scratch/base.conf" "$VMF_HOME/etc/vms/base.conf"
 rm "$scratch/other/upper.qcow2"
 ok "then it goes" "$VMF" base destroy --yes
 
+# a volume that somebody else has open
+run "$VMF" base create --disk 2M
+run "$VMF" base snapshot x
+background qemu-io -f qcow2 -c 'sleep 600000' "$images/base-0.qcow2"
+in_use()
+{
+	[ "$("$VMF" --json storage volumes default | jq '.[] | select(.volume == "base-0") | .in_use')" = true ]
+}
+ok "a volume is open elsewhere" wait_for 20 in_use
+bad "it is not grown" 7 'base-0.qcow2 is in use' base disk resize 0 4M
+bad "nor packed" 7 'in use|snapshots' base disk compress 0
+bad "nor removed" 7 'in use' base disk rm 0 --yes
+bad "nor destroyed" 7 'in use' base destroy --yes
+bad "nor renamed" 7 'in use' base rename top
+bad "nor given a snapshot" 7 'in use' base snapshot y
+bad "nor rolled back" 6 'in use' base rollback x
+bad "nor cloned" 7 'open for writing' new clone --from base
+bad "nor exported" 7 'in use' base disk export 0 "$scratch/in-use.raw"
+bad "nor copied from" 7 'being written to' web disk add --image "$images/base-0.qcow2"
+bad "nor does its VM start" 7 'in use' base start
+kill "${background_pids##* }"
+wait "${background_pids##* }" 2>"$out"
+background_pids=
+ok "then it goes" "$VMF" base destroy --yes
+
+# a size that is set makes no disk
+run "$VMF" base create
+run "$VMF" base set disk.late.size=2M
+fails "a disk that is only configured" 4 "$VMF" base start
+says "the hint says what makes it" 'hint: .vmf base disk add --name late. makes it'
+ok "that makes it" "$VMF" base disk add --name late
+says "as large as it is configured" '\(2M\)'
+run "$VMF" base destroy --yes
+
 # a filesystem that is full
 if [ "$(id -u)" = 0 ] && mkdir "$scratch/small" && truncate -s 8M "$scratch/small.img" &&
 	mkfs.ext4 -q -m 0 "$scratch/small.img" && mount -o loop "$scratch/small.img" "$scratch/small" 2>"$out"; then

@@ -458,7 +458,8 @@ END_TEST
 START_TEST(host_run_ends)
 {
 	const struct vmf_host *h = host_table();
-	const char *polite[] = {"sh", "-c", "trap 'echo tidied; exit 0' TERM; echo ready; while :; do sleep 0.05; done", NULL};
+	const char *polite[] = {"sh", "-c",
+		"trap 'echo tidied; exit 0' TERM; echo ready; while :; do sleep 0.05; done", NULL};
 	const char *stubborn[] = {"sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.05; done", NULL};
 	struct vmf_run run = {.size = sizeof(run), .argv = polite, .timeout_ms = 500};
 
