@@ -24,9 +24,7 @@ calls="write pwrite64 fsync fdatasync rename renameat renameat2 linkat unlink un
 # settled: the next commands put it right. A disk whose undo failed, too, is put right by the one after.
 settled()
 {
-	local i
-
-	for i in 1 2 3; do
+	for _ in 1 2 3; do
 		"$VMF" web status
 		"$VMF" web2 status
 		[ -n "$(find "$VMF_HOME/lib/journal" -type f -size +0 2>/dev/null)" ] || return 0

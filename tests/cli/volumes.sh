@@ -203,7 +203,7 @@ else
 fi
 
 run "$VMF" many create
-for i in {0..199}; do
+for _ in {0..199}; do
 	"$VMF" many disk add 1M >"$out" 2>&1
 done
 if strace -qq -o /dev/null true 2>"$out"; then
