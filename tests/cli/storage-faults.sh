@@ -15,7 +15,7 @@ strace -qq -o /dev/null true 2>"$out" || skip_all "not possible here: $(head -n 
 images=$VMF_HOME/lib/images
 mkdir -p "$VMF_HOME/etc"
 stride=1
-[ "${VMF_LONG:-0}" = 1 ] || stride=9
+[ "${VMF_LONG:-0}" = 1 ] || stride=7
 offset=0
 
 # calls that change something or begin something; a failure of each is told as one of these
@@ -37,13 +37,18 @@ settled()
 # faults WHAT PREPARE CHECK WORD...
 faults()
 {
-	local what=$1 prepare=$2 check=$3 call n hits=0 bad=0 inject status
+	local what=$1 prepare=$2 check=$3 call n count hits=0 bad=0 inject status
 
 	shift 3
+	# how often it makes each call
+	$prepare >"$out" 2>&1
+	ok "$what: without a fault it succeeds" strace -qq -o "$scratch/calls" -e "trace=$(tr ' ' , <<<"$calls openat poll wait4")" \
+		"$VMF" "$@"
 	for inject in error=ENOSPC error=EIO signal=KILL; do
 		for call in $calls $([ $inject = signal=KILL ] && echo openat poll wait4); do
 			offset=$((offset + 1))
-			for ((n = 1 + offset % stride; ; n += stride)); do
+			count=$(grep -c "^$call(" "$scratch/calls")
+			for ((n = 1 + offset % stride; n <= count; n += stride)); do
 				$prepare >"$out" 2>&1 || {
 					result 1 "$what: preparation before $call $n"
 					return
@@ -52,9 +57,9 @@ faults()
 					"$VMF" "$@" >"$out" 2>&1 </dev/null; } 2>/dev/null
 				status=$?
 				if [ $inject = signal=KILL ]; then
-					[ $status = 137 ] || break
+					[ $status = 137 ] || continue
 				else
-					grep -q INJECTED "$scratch/trace" || break
+					grep -q INJECTED "$scratch/trace" || continue
 				fi
 				hits=$((hits + 1))
 				if settled >>"$out" 2>&1 && $check >>"$out" 2>&1; then
@@ -67,8 +72,6 @@ faults()
 	done
 	[ $hits -ge 5 ] && [ $bad = 0 ]
 	result $? "$what: $hits faults, $bad of them did harm"
-	$prepare >"$out" 2>&1
-	ok "$what: without one it succeeds" "$VMF" "$@"
 }
 
 # ---- what there may be ------------------------------------------------------------------------------
