@@ -8,6 +8,7 @@
 need_guest
 need_program qemu-io qemu-utils
 need_program jq jq
+need_program strace strace
 need_program sfdisk fdisk
 need_program mkfs.ext4 e2fsprogs
 mkdir -p "$VMF_HOME/etc" "$scratch/plugins" "$scratch/mapped"
@@ -140,6 +141,24 @@ removed_or_not()
 }
 
 each_point "disk rm of a running VM" runs_with_two removed_or_not web disk rm more --yes
+
+# grown, or as it was: in the storage and in QEMU alike
+grown_or_not()
+{
+	agrees && [ "$("$VMF" --json web drives | jq '.drives[1].size_bytes')" = \
+		"$("$VMF" web qmp query-named-block-nodes | jq '.return[] | select(."node-name" == "disk-more") | .image."virtual-size"')" ]
+}
+
+each_fault "disk add of a running VM" runs_with_one agrees web disk add 4M --name more --bus scsi
+each_fault "disk rm of a running VM" runs_with_two removed_or_not web disk rm more --yes
+each_fault "disk resize of a running VM" runs_with_two grown_or_not web disk resize more 8M
+if strace -qq -o /dev/null true 2>"$out"; then
+	each_message "disk add of a running VM" runs_with_one agrees web disk add 4M --name more --bus scsi
+	each_message "disk rm of a running VM" runs_with_two removed_or_not web disk rm more --yes
+	each_message "disk resize of a running VM" runs_with_two grown_or_not web disk resize more 8M
+else
+	skip "killed before each message to QEMU" "not possible here: $(head -n 1 "$out")"
+fi
 ok "it stops" "$VMF" web stop
 ok "nothing of it runs" [ ! -e "$VMF_HOME/run/web" ]
 for disk in $("$VMF" web drives --names); do
@@ -375,6 +394,9 @@ trimmed_or_not()
 
 each_point "disk trim" unmounted trimmed_or_not web disk trim parts
 each_point "disk umount" mounted mounted_or_not web disk umount parts
+each_fault "disk mount" unmounted mounted_or_not web disk mount parts "$scratch/at"
+each_fault "disk trim" unmounted trimmed_or_not web disk trim parts
+each_fault "disk umount" mounted mounted_or_not web disk umount parts
 
 # killed whenever: by the clock, not by the step
 for i in 1 2 3 4 5 6 7 8; do

@@ -7,6 +7,7 @@
 . "${top_srcdir:-.}/tests/lib.sh" || exit 1
 need_guest
 need_program qemu-io qemu-utils
+need_program strace strace
 mkdir -p "$VMF_HOME/etc"
 images=$VMF_HOME/lib/images
 
@@ -310,8 +311,20 @@ running_or_all()
 	esac
 }
 
+with_live()
+{
+	"$VMF" web snapshots | grep -q '^x' || "$VMF" web snapshot x
+}
+
 ok "the VM starts once more" "$VMF" web start
 each_point "live snapshot" no_snapshot running_or_all web snapshot x
+each_fault "live snapshot" no_snapshot running_or_all web snapshot x
+if strace -qq -o /dev/null true 2>"$out"; then
+	each_message "live snapshot" no_snapshot running_or_all web snapshot x
+	each_message "live removal" with_live running_or_all web snapshot --delete x
+else
+	skip "killed before each message to QEMU" "not possible here: $(head -n 1 "$out")"
+fi
 ok "and stops" "$VMF" web stop
 
 # ---- reflinks --------------------------------------------------------------------------------------------
