@@ -23,13 +23,17 @@ static int add_options(
 	struct cli_call *call, struct vm_new_disk *new, struct image *image, struct vmf_error *err)
 {
 	const char *path = cli_option(call, "--image", 0), *format = cli_option(call, "--format", 0);
-	static const char buses[] = "virtio, scsi, ide, nvme or usb";
+	static const char *const buses[] = {"virtio", "scsi", "ide", "nvme", "usb"};
+	bool is_bus = false;
 
 	new->title = cli_option(call, "--name", 0);
 	new->storage = cli_option(call, "--storage", 0);
 	new->bus = cli_option(call, "--bus", 0);
-	if (new->bus && !strstr(buses, new->bus))
-		return vmf_fail(err, VMF_E_USAGE, 0, buses, "disk add: there is no bus \"%s\"", new->bus);
+	for (size_t i = 0; i < VMF_COUNT(buses); i++)
+		is_bus |= str_equal(new->bus, buses[i]);
+	if (new->bus && !is_bus)
+		return vmf_fail(err, VMF_E_USAGE, 0, "virtio, scsi, ide, nvme or usb",
+			"disk add: there is no bus \"%s\"", new->bus);
 	if (format && !path)
 		return vmf_fail(err, VMF_E_USAGE, 0, NULL, "disk add: --format is for --image");
 	if (call->args.count && value_parse_size(call->args.items[0], 1, &new->size_bytes, err) < 0)

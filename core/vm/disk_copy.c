@@ -46,6 +46,7 @@ static int plan_leftover(
 	struct vm *vm, struct plan *plan, const struct vm_disk *d, const char *old, struct vmf_error *err)
 {
 	struct vm_disk leftover = *d;
+	bool is_disk = false;
 	struct vmf_volume v;
 
 	leftover.volume = old;
@@ -53,7 +54,9 @@ static int plan_leftover(
 		return -1;
 	if (!v.name)
 		return 0;
-	if (!vm_disk_is_ours(vm, &v))
+	for (size_t i = 0; i < vm->n_disks; i++) /* a disk that somebody calls so */
+		is_disk |= str_equal(vm->disks[i].volume, old);
+	if (is_disk || !vm_disk_is_ours(vm, &v))
 		return vmf_fail(err, VMF_E_EXISTS, 0, "rename it", "there is a volume %s already", old);
 	plan_add(plan, &step_volume_remove,
 		vm_record(vm, d->plugin, d->opts, d->instance, d->slot, d->index, old),

@@ -245,7 +245,7 @@ static int mount_all(struct vm *vm, json_t *args, void *data, struct vmf_error *
 	json_object_set_new(record, "parts", parts);
 	mount_paths_init(vm, word(record, "slot"), &paths);
 	image = mount_image(record, &paths);
-	rc = file_mkdirs(word(record, "folder"), 0755, err);
+	rc = mount_folder(record, err);
 	if (rc == 0)
 		rc = parts_mount(image, word(record, "folder"),
 			json_is_true(json_object_get(record, "readonly")), parts, err);
@@ -296,7 +296,8 @@ static char *choose_folder(
 	return NULL;
 }
 
-static int check_mountable(struct vm *vm, const struct vm_disk *d, bool *is_map, struct vmf_error *err)
+static int check_mountable(
+	struct vm *vm, const struct vm_disk *d, bool writable, bool *is_map, struct vmf_error *err)
 {
 	const struct vmf_storage_ops *ops = &d->plugin->ops.storage;
 	struct mount_paths paths;
@@ -313,7 +314,9 @@ static int check_mountable(struct vm *vm, const struct vm_disk *d, bool *is_map,
 		return vmf_fail(err, VMF_E_UNSUPPORTED, 0, "`disk export` it, and mount the file",
 			"storage \"%s\" (%s) cannot %s", d->instance, d->plugin->name,
 			"give volumes to this host");
-	return vm_disk_exists(vm, d, &v, err);
+	if (vm_disk_exists(vm, d, &v, err) < 0)
+		return -1;
+	return writable ? vm_need_bare(vm, d, &v, err) : 0;
 }
 
 int plan_show(struct vm *vm, const struct vm_disk *d, struct plan *plan, const struct vm_mount *m,
@@ -323,14 +326,14 @@ int plan_show(struct vm *vm, const struct vm_disk *d, struct plan *plan, const s
 	bool is_map = false, made;
 
 	if (vm_disk_off(vm, err) < 0 || (m->writable && vm_need_no_memory(vm, err) < 0) ||
-		check_mountable(vm, d, &is_map, err) < 0)
+		check_mountable(vm, d, m->writable, &is_map, err) < 0)
 		return -1;
 	folder = choose_folder(vm, d, m->folder, &made, err);
 	if (!folder)
 		return -1;
-	*record = json_pack("{s:s, s:s, s:s, s:b, s:b, s:b, s:o}", "slot", d->slot, "title", d->title,
-		"folder", folder, "made", made, "readonly", !m->writable, "map", is_map, "disk",
-		vm_record(vm, d->plugin, d->opts, d->instance, d->slot, d->index, d->volume));
+	*record = json_pack("{s:s, s:s, s:s, s:b, s:b, s:b, s:b, s:o}", "slot", d->slot, "title", d->title,
+		"folder", folder, "made", made, "own", !m->folder, "readonly", !m->writable, "map", is_map,
+		"disk", vm_record(vm, d->plugin, d->opts, d->instance, d->slot, d->index, d->volume));
 	plan_add(plan, &step_mount_record, json_incref(*record), "note in %s/mounts that it is mounted",
 		vm->ctx->paths.lib);
 	plan_add(plan, &step_mount_image, NULL,

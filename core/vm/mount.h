@@ -34,6 +34,8 @@ bool export_is_alive(const struct mount_paths *paths);
 
 /* ---- its partitions (mount_parts.c) -------------------------------------------------------- */
 
+/* Makes the record's folder. */
+int mount_folder(const json_t *record, struct vmf_error *err);
 /* Mounts what is in the raw image IMAGE at FOLDER, or its partitions at FOLDER/partN. What was mounted and what was
  * not is added to the array PARTS (see vm_disk_mounted). VMF_E_UNSUPPORTED: nothing of it can be mounted. */
 int parts_mount(const char *image, const char *folder, bool readonly, json_t *parts, struct vmf_error *err);

@@ -36,12 +36,13 @@ static void trim_filesystem(const char *name, const char *path)
 }
 
 /* Nothing in it that can be mounted is no failure. */
-static int trim_parts(const char *image, const char *folder, struct vmf_error *err)
+static int trim_parts(const char *image, const json_t *record, struct vmf_error *err)
 {
+	const char *folder = json_string_value(json_object_get(record, "folder"));
 	struct vmf_error mine = VMF_ERROR_INIT;
 	json_t *parts = json_array(), *part;
 	size_t i;
-	int rc = file_mkdirs(folder, 0755, err);
+	int rc = mount_folder(record, err);
 
 	if (rc == 0 && parts_mount(image, folder, false, parts, &mine) < 0) {
 		if (mine.code == VMF_E_UNSUPPORTED) {
@@ -178,7 +179,7 @@ static int trim(struct vm *vm, json_t *args, void *data, struct vmf_error *err)
 	(void)args;
 	mount_paths_init(vm, json_string_value(json_object_get(record, "slot")), &paths);
 	image = mount_image(record, &paths);
-	rc = trim_parts(image, json_string_value(json_object_get(record, "folder")), err);
+	rc = trim_parts(image, record, err);
 	if (rc == 0)
 		rc = fault_point("zeroes", err);
 	if (rc == 0)

@@ -101,7 +101,7 @@ clean()
 	left=$("$VMF" storage orphans; find "$images" -name '.vmf-*' -o -name '*?.new*' -o -name '*?.old*')
 	[ -z "$left" ] || { echo "left: $left" && return 1; }
 	for image in "$images"/*.qcow2; do
-		qemu-img check -q "$image" || return
+		[ ! -e "$image" ] || qemu-img check -q "$image" || return
 	done
 }
 

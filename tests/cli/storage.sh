@@ -148,6 +148,10 @@ ok "the definition has its new size" grep -q 'size = "3M"' "$VMF_HOME/etc/vms/im
 ok "and nothing else is left" [ -z "$(find "$images" -name '*.new*' -o -name '*.old*')" ]
 ok "a raw one" "$VMF" img2 disk import 0 "$scratch/gold.raw" --yes
 ok "keeps the disk's size" is img2 0 size_bytes 8388608
+bad "half of a bus" 2 'no bus "io"' web disk add 1M --bus io
+run "$VMF" img disk add 1M --name odd.old
+bad "a disk that is called like what import leaves" 5 'is a volume img-odd.old already' img disk import odd "$scratch/gold.raw" --yes
+run "$VMF" img disk rm odd.old --yes
 bad "an image that does not fit" 2 'has 3M and does not fit into 1M' web disk add 1M --image "$scratch/gold.qcow2"
 bad "one that stands on another" 12 'stands on another image' web disk add --image "$scratch/overlay.qcow2"
 bad "one of another kind" 12 'looks like VMDK' web disk add --image "$scratch/gold.vmdk"

@@ -248,6 +248,7 @@ ok "unmounted" "$VMF" web disk umount parts
 ok "the image is whole" qemu-img check -q "$images/web-parts.qcow2"
 ok "mounted once more" "$VMF" web disk mount parts
 ok "has what was written" grep -qx changed "$VMF_HOME/lib/mnt/web/parts/part1/greeting"
+ok "in a folder that is root's alone" [ "$(stat -c %a "$VMF_HOME/lib/mnt")" = 700 ]
 ok "another one, too" "$VMF" web disk mount whole
 ok "its files are in the folder itself" grep -qx hello "$VMF_HOME/lib/mnt/web/whole/greeting"
 "$VMF" --dry-run web disk umount whole >"$out" 2>&1
