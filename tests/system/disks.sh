@@ -145,7 +145,7 @@ each_point "disk rm of a running VM" runs_with_two removed_or_not web disk rm mo
 # grown, or as it was: in the storage and in QEMU alike
 grown_or_not()
 {
-	agrees && [ "$("$VMF" --json web drives | jq '.drives[1].size_bytes')" = \
+	agrees && [ "$("$VMF" --json web drives | jq '.drives[] | select(.disk == "more") | .size_bytes')" = \
 		"$("$VMF" web qmp query-named-block-nodes | jq '.return[] | select(."node-name" == "disk-more") | .image."virtual-size"')" ]
 }
 
