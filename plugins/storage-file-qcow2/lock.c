@@ -83,5 +83,6 @@ bool fq_is_live(struct fq_store *s, const struct fq_volume *v)
 	live = fd >= 0 && fq_use_of(fd) == FQ_WRITTEN;
 	if (fd >= 0)
 		close(fd);
-	return live;
+	/* not if the VM is off, and somebody else writes */
+	return live && s->h->qmp(s->c, "query-status", NULL, -1, NULL, NULL, NULL) == 0;
 }

@@ -99,7 +99,7 @@ int fq_need_space(struct fq_store *s, uint64_t bytes, struct vmf_error *err)
 	left = (uint64_t)vfs.f_bavail * vfs.f_frsize;
 	if (bytes <= left)
 		return 0;
-	shift = bytes >> 20 < 10 ? 10 : 20;
+	shift = bytes >> 20 ? 20 : 10;
 	return s->h->fail(err, VMF_E_NO_SPACE, 0, "make room, or use another storage",
 		"%s has %llu %s left, but this needs %llu %s", s->dir, (unsigned long long)(left >> shift),
 		shift == 10 ? "KiB" : "MiB", (unsigned long long)(bytes >> shift),
