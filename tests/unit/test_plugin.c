@@ -534,6 +534,7 @@ int main(void)
 	tcase_add_test(loading, relative_path);
 	suite_add_tcase(suite, loading);
 	tcase_add_checked_fixture(host, setup, teardown);
+	tcase_set_timeout(host, 60);
 	tcase_add_test(host, host_basics);
 	tcase_add_test(host, host_run);
 	tcase_add_test(host, host_run_ends);
