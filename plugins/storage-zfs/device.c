@@ -218,8 +218,10 @@ int zv_device_flush(struct zv_store *s, const char *name, struct vmf_error *err)
 {
 	int fd = zv_device_peek(s, name, O_RDONLY), rc = 0;
 
-	if (fd < 0) /* without a device nobody can have written */
-		return 0;
+	if (fd < 0 && (errno == ENOENT || errno == ENXIO || errno == ENODEV))
+		return 0; /* without a device nobody can have written */
+	if (fd < 0)
+		return zv_fail_errno(s->c, err, errno, NULL, "cannot flush %s", zv_device_path(s, name));
 	if (fsync(fd) < 0)
 		rc = zv_fail_errno(s->c, err, errno, NULL, "cannot flush %s", zv_device_path(s, name));
 	close(fd);

@@ -31,7 +31,10 @@ int zv_check(const struct vmf_call *c, struct vmf_pool *pool, struct vmf_error *
 {
 	struct zv_store s;
 
-	if (zv_open(c, &s, err) < 0 || zv_look(&s, ZV_SELF, NULL, err) < 0)
+	if (zv_open(c, &s, err) < 0)
+		return -1;
+	s.may_recall = true;
+	if (zv_look(&s, ZV_SELF, NULL, err) < 0)
 		return -1;
 	if (zv_is(&s.self, ZV_P_KEYSTATUS, "unavailable"))
 		return c->host->fail(err, VMF_E_STATE, 0, c->host->printf(c, "zfs load-key %s", s.dataset),
@@ -93,7 +96,10 @@ int zv_list(const struct vmf_call *c, const char *prefix, struct vmf_volume_list
 	size_t n = prefix ? strlen(prefix) : 0;
 	struct zv_store s;
 
-	if (zv_open(c, &s, err) < 0 || zv_look(&s, ZV_INSIDE, NULL, err) < 0)
+	if (zv_open(c, &s, err) < 0)
+		return -1;
+	s.records = true;
+	if (zv_look(&s, ZV_INSIDE, NULL, err) < 0)
 		return -1;
 	*list = (struct vmf_volume_list){.stride = sizeof(struct vmf_volume)};
 	list->items = c->host->alloc(c, (s.inside.count + 1) * sizeof(*list->items));
