@@ -32,8 +32,9 @@ static int clone_now(struct zv_store *s, const char *origin, const char *new_nam
 	rc = zv_zfs(s, make, err);
 	if (rc == 0)
 		rc = clone_of(s, snapshot, new_name, err);
-	/* where that fails the next one who changes something of the origin does it */
-	zv_zfs(s, let_go, NULL);
+	/* where that fails, too, the next one who changes something of the origin does it */
+	if (zv_zfs(s, let_go, NULL) < 0)
+		zv_zfs(s, let_go, NULL);
 	return rc;
 }
 

@@ -169,6 +169,10 @@ int zv_device_open(struct zv_store *s, const char *name, int flags, struct vmf_e
 int zv_device_peek(const struct zv_store *s, const char *name, int flags);
 /* What QEMU (or a tool of its, or a copy of ours) does with it, by its locks. */
 enum zv_use zv_use_of(const struct zv_store *s, const char *name);
+/* All locks of the machine, as the kernel lists them, or NULL: to look at many volumes without opening them. */
+const char *zv_locks(const struct zv_store *s);
+/* Whether the volume's device has one of those. */
+bool zv_is_locked(const struct zv_store *s, const char *name, const char *locks);
 /* VMF_E_BUSY if somebody uses the volume, also if it is mounted. */
 int zv_must_be_free(struct zv_store *s, const char *name, struct vmf_error *err);
 /* VMF_E_BUSY if it is mounted or a part of a mapping. */
