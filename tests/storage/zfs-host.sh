@@ -90,25 +90,6 @@ costs()
 	result $? "$name: $n calls of zfs, at most $most"
 }
 
-for n in $(seq 200); do
-	zfs create -s -V 1M -o vmf:owner=none "tank/many-$n" || break
-done
-udevadm settle
-echo "uuid = \"11111111-2222-3333-4444-555555555555\"" >"$VMF_HOME/etc/vms/many.conf"
-costs "drives of 200 disks" 1 "$VMF" many drives
-ok "all are told" [ "$(grep -c '^/dev/zvol/tank/many-' "$out")" = 200 ]
-costs "list with their number" 1 "$VMF" list --columns name,disks
-says "which is 200" '^many.*200'
-costs "info" 1 "$VMF" many info
-costs "volumes of the storage" 2 "$VMF" storage volumes
-ok "all are told" [ "$(grep -c 'many-' "$out")" = 200 ]
-costs "orphans" 3 "$VMF" storage orphans
-costs "the storage" 1 "$VMF" storage list
-rm "$VMF_HOME/etc/vms/many.conf"
-for n in $(seq 200); do
-	zfs destroy "tank/many-$n"
-done
-
 costs "a new VM with a disk" 3 "$VMF" web newimg
 put web-0 1
 costs "a snapshot: one that makes it" 3 "$VMF" web snapshot one
@@ -153,4 +134,22 @@ ok "and the pool" zpool import -d /dev tank
 ok "it goes on" "$VMF" web newimg
 ok "the first is as it was" has web-0 1
 ok "it goes" "$VMF" web destroy --yes
+
+# ---- many -------------------------------------------------------------------------------------------
+
+for n in $(seq 200); do
+	zfs create -s -V 1M -o vmf:owner=none "tank/many-$n" || break
+done
+udevadm settle
+echo "uuid = \"11111111-2222-3333-4444-555555555555\"" >"$VMF_HOME/etc/vms/many.conf"
+costs "drives of 200 disks" 1 "$VMF" many drives
+ok "all are told" [ "$(grep -c '^/dev/zvol/tank/many-' "$out")" = 200 ]
+costs "list with their number" 1 "$VMF" list --columns name,disks
+says "which is 200" '^many.*200'
+costs "info" 1 "$VMF" many info
+costs "volumes of the storage" 2 "$VMF" storage volumes
+ok "all are told" [ "$(grep -c 'many-' "$out")" = 200 ]
+costs "orphans" 3 "$VMF" storage orphans
+costs "the storage" 1 "$VMF" storage list
+
 plan_now
