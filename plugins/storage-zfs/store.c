@@ -151,6 +151,7 @@ int zv_begin(struct zv_store *s, enum zv_scope scope, const char *name, struct v
 
 	if (s->c->dry_run) {
 		s->records = true;
+		s->may_recall = false;
 		return zv_look(s, scope, name, err);
 	}
 	if (zv_lock(s, err) < 0 || zv_look(s, scope, name, err) < 0)
