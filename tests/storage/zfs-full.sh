@@ -73,7 +73,7 @@ ok "the guest's write stops it" "$VMF" web wait io-error --timeout 20s
 fails "status tells" 25 "$VMF" web status
 says "which disk, and why" '^web: io-error .*disk-0: write: No space left on device$'
 says "and what to do" '^ *mend the storage, then .vmf web resume'
-ok "it is paused, not lost" bash -c "'$VMF' list | grep -E 'web .*io-error'"
+ok "it is paused, not lost" bash -c "'$VMF' list | grep -E '^web.*io-error'"
 ok "room is made" bash -c "zfs destroy tank/rest && zfs destroy tank/filler && zpool sync"
 ok "it goes on" "$VMF" web resume
 ok "and runs" bash -c "wait_for 20 '$VMF' web status"
