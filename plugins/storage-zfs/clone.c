@@ -89,7 +89,8 @@ static int clone_found(struct zv_store *s, const struct zv_item *volume, const c
 			"%s is open for writing", volume->name);
 	if (copy)
 		return copy_volume(s, volume, found, new_name, err);
-	if (zv_need_space_for_snapshot(s, volume, err) < 0)
+	if (found ? zv_need_space(s, new_name, ZV_FLOOR, err) < 0
+		  : zv_need_space_for_snapshot(s, volume, err) < 0)
 		return -1;
 	if (s->c->dry_run)
 		return 0;

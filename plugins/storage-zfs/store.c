@@ -7,9 +7,6 @@
 #include <string.h>
 #include <sys/random.h>
 
-#define FLOOR ((uint64_t)16 << 20) /* bytes that must be left: a snapshot and a clone are some blocks, too \
-				    */
-
 /* ---- names -------------------------------------------------------------------------------- */
 
 /* What ZFS takes in a name's part; the space it takes as well, and so do we. */
@@ -222,7 +219,7 @@ int zv_need_space(const struct zv_store *s, const char *what, uint64_t bytes, st
 int zv_need_space_for_snapshot(const struct zv_store *s, const struct zv_item *volume, struct vmf_error *err)
 {
 	uint64_t left = zv_number(volume, ZV_P_AVAILABLE), own = zv_number(volume, ZV_P_USEDBYDATASET),
-		 reserved = zv_number(volume, ZV_P_REFRESERVATION), need = FLOOR;
+		 reserved = zv_number(volume, ZV_P_REFRESERVATION), need = ZV_FLOOR;
 
 	/* what is reserved for a volume counts as available to it; what a snapshot holds is reserved once
 	 * more */

@@ -26,6 +26,7 @@
 #define ZV_HEX 16       /* digits of the names that we make up */
 #define ZV_OWN_SNAPSHOT "vmf-"
 #define ZV_TEMP ".vmf-"
+#define ZV_FLOOR ((uint64_t)16 << 20) /* bytes that must be left: a snapshot and a clone are some blocks, too */
 #define ZV_MAX_SIZE ((uint64_t)INT64_MAX - (1 << 20)) /* bytes of a volume */
 
 /* ---- what zfs tells (parse.c) ------------------------------------------------------------- */
