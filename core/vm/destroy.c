@@ -47,12 +47,19 @@ static int file_remove(struct vm *vm, json_t *args, void *data, struct vmf_error
 
 const struct step step_file_remove = {"file-remove", file_remove, NULL};
 
-/* 1: vmf made it for this VM; 0: somebody else's; -1: there is none. */
-static int is_ours(struct vm *vm, const struct vm_disk *d, struct vmf_volume *v)
+/* Whether vmf made it for this VM, and is to remove it. A store that does not answer is no reason to forget
+ * the disk. */
+static int is_to_go(
+	struct vm *vm, const struct vm_disk *d, struct vmf_volume *v, bool *is_it, struct vmf_error *err)
 {
-	if (vm_disk_volume(vm, d, v, NULL) < 0)
-		return 0;
-	return v->name ? vm_disk_is_ours(vm, v) : -1;
+	*is_it = false;
+	if (vm_disk_volume(vm, d, v, err) < 0)
+		return vmf_context(err, "vm \"%s\"", vm->name);
+	*is_it = v->name && vm_disk_is_ours(vm, v);
+	if (v->name && !*is_it)
+		log_warn("vm \"%s\": volume %s of storage \"%s\" was not made by vmf for it, and stays",
+			vm->name, d->volume, d->instance);
+	return 0;
 }
 
 /* Asked before the first one goes: that of two disks the second cannot be removed is no time to find out
@@ -83,14 +90,12 @@ static int plan_volumes(struct vm *vm, struct plan *plan, struct vmf_error *err)
 	for (size_t i = 0; i < vm->n_disks; i++) {
 		struct vm_disk *d = &vm->disks[i];
 		struct vmf_volume v;
-		int ours = is_ours(vm, d, &v);
 		json_t *record;
+		bool is_it;
 
-		if (ours == 0)
-			log_warn("vm \"%s\": volume %s of storage \"%s\" was not made by vmf for it, and "
-				 "stays",
-				vm->name, d->volume, d->instance);
-		if (ours <= 0)
+		if (is_to_go(vm, d, &v, &is_it, err) < 0)
+			return -1;
+		if (!is_it)
 			continue;
 		if (try_remove(vm, d, &v, err) < 0)
 			return -1;
