@@ -57,7 +57,8 @@ static int clone_cow(const struct lvm *s, const struct lvm_lv *src, const char *
 		return s->h->fail(err, VMF_E_UNSUPPORTED, 0,
 			"make a full copy (clone --copy), or keep such volumes in a thin pool",
 			"%s is a thick snapshot, of which LVM makes no snapshots", lvm_path(s, src->lv));
-	if (!src->snapshot && lvm_must_be_closed(s, src, err) < 0)
+	/* what others read only can be cloned */
+	if (!src->snapshot && src->is_open && lvm_is_claimed(s, src) && lvm_must_be_closed(s, src, err) < 0)
 		return -1;
 	if (src->is_merging)
 		return s->h->fail(err, VMF_E_STATE, 0, "wait until that is done", "%s is being rolled back",
@@ -118,7 +119,9 @@ int lvm_clone(const struct vmf_call *c, const char *origin, const char *snapshot
 	const char *lv;
 	struct lvm s;
 
-	if (lvm_look_to_change(c, &s, err) < 0 || lvm_find_or_fail(&s, origin, &src, err) < 0)
+	if (lvm_look_at(c, origin, &s, &src, err) < 0 || lvm_must_be_there(&s, origin, src, err) < 0)
+		return -1;
+	if (src->is_stuck && !c->dry_run && lvm_refresh(&s, src->lv, err) < 0)
 		return -1;
 	if (snapshot) {
 		const struct lvm_lv *found = lvm_find_snapshot(&s, src, snapshot);

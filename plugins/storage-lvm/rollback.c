@@ -21,17 +21,9 @@
 #define LOOK_MS 200
 #define POLL_AFTER_MS 5000 /* nobody has ended a merge that is done: its poller has died */
 
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
 /* ---- thin ---------------------------------------------------------------------------------- */
 
-/* All that the volume is marked with; who makes it comes off at the end. */
+/* All that the volume is marked with, and who makes it. */
 static void add_tags_of(const struct lvm *s, struct lvm_args *a, const struct lvm_lv *v)
 {
 	for (const char *at = v->tags, *end; *at; at = end + (*end == ',')) {
@@ -66,25 +58,12 @@ static int take_place(const struct lvm *s, const struct lvm_lv *v, const char *f
 	return -1;
 }
 
-/* Removes an LV that has come to be, or got another name, since the look. */
-static void drop(const struct lvm *s, const char *lv)
-{
-	const struct lvm_lv *found;
-	struct lvm now;
-
-	if (lvm_look(s->c, &now, NULL) < 0)
-		return;
-	found = lvm_find_lv(&now, lv);
-	if (found && found->is_ours && lvm_remove_lv(&now, found, NULL) < 0)
-		s->h->log(s->c, VMF_LOG_INFO, "%s is to be removed by the next change", lvm_path(s, lv));
-}
-
 static int roll_thin(
 	const struct lvm *s, const struct lvm_lv *v, const struct lvm_lv *snap, struct vmf_error *err)
 {
 	const char *fresh = s->h->printf(s->c, "%s" LVM_NEW_SUFFIX, v->lv);
 	const char *old = s->h->printf(s->c, "%s" LVM_OLD_SUFFIX, v->lv);
-	struct lvm_args a;
+	struct lvm_lv gone = *v;
 
 	if (lvm_find_lv(s, fresh) || lvm_find_lv(s, old))
 		return s->h->fail(err, VMF_E_BUSY, 0, "wait until that is done; `lvs` shows it",
@@ -93,15 +72,13 @@ static int roll_thin(
 		return -1;
 	if (s->c->dry_run)
 		return 0;
-	if (make_new_self(s, v, snap, fresh, err) < 0)
-		return -1;
-	if (take_place(s, v, fresh, old, err) < 0) {
-		drop(s, fresh);
+	if (make_new_self(s, v, snap, fresh, err) < 0 || take_place(s, v, fresh, old, err) < 0) {
+		lvm_remove_made(s, fresh);
 		return -1;
 	}
-	drop(s, old);
-	lvm_args(s->c, &a, "lvchange", "--deltag", lvm_maker(s->c), lvm_path(s, v->lv), NULL);
-	lvm_run(s->c, &a, NULL, NULL);
+	gone.lv = old;
+	if (lvm_remove_lv(s, &gone, NULL) < 0)
+		s->h->log(s->c, VMF_LOG_INFO, "%s is to be removed by the next change", lvm_path(s, old));
 	return 0;
 }
 
@@ -184,11 +161,11 @@ static int wait_merge(const struct lvm *s, const struct lvm_lv *v, struct vmf_er
 {
 	const char *dm = lvm_dm_name(s->c, s->vg, v->lv, ""),
 		   *what = s->h->printf(s->c, "rolling back %s", v->name);
-	int64_t moved = now_ms(), done_at = 0;
+	int64_t moved = lvm_now_ms(), done_at = 0;
 	uint64_t left, last = 0, total = 0;
 
 	for (; lvm_dm_merging(dm, &left); nanosleep(&(struct timespec){0, LOOK_MS * 1000000}, NULL)) {
-		int64_t now = now_ms();
+		int64_t now = lvm_now_ms();
 		struct lvm_args a;
 
 		if (left > total)
@@ -225,11 +202,11 @@ static int make_again(
 		return s.h->fail(err, VMF_E_STATE, 0, "close it, then: lvchange -an, lvchange -ay",
 			"%s was opened meanwhile: LVM rolls it back when it is activated next",
 			lvm_path(&s, v->lv));
-	if (!lvm_find_snapshot(&s, v, note->snapshot) &&
-		lvm_make_thick_snapshot(&s, v, note->snapshot, note->bytes, note->created, err) < 0)
-		return s.h->context(err, "%s is rolled back, but its snapshot \"%s\" is used up",
-			lvm_path(&s, v->lv), note->snapshot);
-	return change_tags(&s, v->lv, note->text, NULL, err);
+	if (lvm_find_snapshot(&s, v, note->snapshot) ||
+		lvm_make_thick_snapshot(&s, v, note->snapshot, note->bytes, note->created, err) == 0)
+		return 0;
+	return s.h->context(err, "%s is rolled back, but its snapshot \"%s\" is used up", lvm_path(&s, v->lv),
+		note->snapshot);
 }
 
 static int finish_thick(
@@ -237,12 +214,22 @@ static int finish_thick(
 {
 	int rc = wait_merge(s, v, err);
 
-	if (rc == 0)
+	/* twice: what fails here once would be lost, and nobody could ask for it again */
+	if (rc == 0 && make_again(s->c, v->name, note, NULL) < 0)
 		rc = make_again(s->c, v->name, note, err);
 	/* from now on the volume may be written to, and could not stand for the snapshot any more */
-	if (rc < 0)
-		change_tags(s, v->lv, note->text, NULL, NULL);
+	if (change_tags(s, v->lv, note->text, NULL, NULL) < 0 &&
+		change_tags(s, v->lv, note->text, NULL, rc < 0 ? NULL : err) < 0)
+		rc = -1;
 	return rc;
+}
+
+static bool is_begun(const struct lvm *s, const struct lvm_lv *v, const char *snapshot)
+{
+	struct lvm now;
+	const struct lvm_lv *found = lvm_look(s->c, &now, NULL) < 0 ? NULL : lvm_find(&now, v->name);
+
+	return found && (found->is_merging || !lvm_find_snapshot(&now, found, snapshot));
 }
 
 static int roll_thick(const struct lvm *s, const struct lvm_lv *v, const struct lvm_lv *snap,
@@ -266,7 +253,8 @@ static int roll_thick(const struct lvm *s, const struct lvm_lv *v, const struct 
 		return -1;
 	if (!v->is_active && lvm_set_active(s, v->lv, true, err) < 0)
 		return -1;
-	if (merge(s, snap->lv, err) < 0) {
+	/* an lvconvert that fails may have begun it all the same */
+	if (merge(s, snap->lv, NULL) < 0 && !is_begun(s, v, note.snapshot) && merge(s, snap->lv, err) < 0) {
 		change_tags(s, v->lv, note.text, NULL, NULL);
 		return -1;
 	}
@@ -284,7 +272,7 @@ int lvm_rollback(const struct vmf_call *c, const char *name, const char *snapsho
 	bool is_noted;
 
 	(void)flags; /* later snapshots stay */
-	if (lvm_look_to_change(c, &s, err) < 0 || lvm_find_or_fail(&s, name, &v, err) < 0 ||
+	if (lvm_look_at(c, name, &s, &v, err) < 0 || lvm_must_be_there(&s, name, v, err) < 0 ||
 		lvm_must_be_ours(&s, v, "rolled back", err) < 0)
 		return -1;
 	is_noted = read_note(&s, v, &note);
@@ -299,7 +287,7 @@ int lvm_rollback(const struct vmf_call *c, const char *name, const char *snapsho
 		return lvm_no_snapshot(&s, v, snapshot, err);
 	if (lvm_must_be_ours(&s, snap, "used to roll back", err) < 0)
 		return -1;
-	if (v->is_open)
+	if (v->is_open || lvm_is_claimed(&s, v))
 		return s.h->fail(err, VMF_E_STATE, 0, "`stop` the VM first, or unmount it",
 			"%s is in use and cannot be rolled back", lvm_device(&s, v->lv));
 	if (lvm_must_be_closed(&s, snap, err) < 0)
