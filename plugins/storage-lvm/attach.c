@@ -106,7 +106,7 @@ static int cannot_open(const struct lvm *s, const char *lv, struct vmf_error *er
 static int open_active(const struct lvm *s, const char *lv, bool readonly)
 {
 	/* several VMs may read the same volume */
-	return lvm_dm_open(s->c, s->vg, lv, readonly ? O_RDONLY : O_RDWR | O_EXCL);
+	return lvm_dm_open(s->c, s->vg, lv, readonly ? O_RDONLY : O_RDWR | O_EXCL, NULL);
 }
 
 /* A command of LVM's is at work on it, or was and has died: LVM tells, when nothing is at work any more. */
@@ -207,6 +207,7 @@ int lvm_detach(const struct vmf_call *c, const char *name, struct vmf_error *err
 int lvm_map(const struct vmf_call *c, const char *name, uint32_t writable, char **path, struct vmf_error *err)
 {
 	const struct lvm_lv *v;
+	const char *found;
 	struct lvm s;
 	int fd;
 
@@ -216,12 +217,13 @@ int lvm_map(const struct vmf_call *c, const char *name, uint32_t writable, char 
 	if (v->is_invalid)
 		return is_overflown(&s, v->lv, err);
 	if (c->dry_run)
-		return writable ? lvm_must_be_closed(&s, v, err) : 0;
+		return lvm_is_claimed(&s, v) ? lvm_must_be_closed(&s, v, err) : 0;
 	if (activate(&s, v, err) < 0)
 		return -1;
 	/* claimed for a moment only: it is there, and no VM has it */
-	fd = lvm_dm_open(c, s.vg, v->lv, (writable ? O_RDWR : O_RDONLY) | O_EXCL);
+	fd = lvm_dm_open(c, s.vg, v->lv, (writable ? O_RDWR : O_RDONLY) | O_EXCL, &found);
 	if (fd >= 0) {
+		*path = c->host->strdup(c, found);
 		close(fd);
 		return 0;
 	}

@@ -116,24 +116,35 @@ bool lvm_dm_merging(const char *dm_name, uint64_t *left)
 
 /* ---- the device ---------------------------------------------------------------------------- */
 
-int lvm_dm_open(const struct vmf_call *c, const char *vg, const char *lv, int flags)
+/* PATH, if that is the device: a link can be left over, or be a file that somebody wrote in its place. */
+static int open_device(const char *path, const char *name, int flags)
 {
-	const char *name = lvm_dm_name(c, vg, lv, "");
+	int fd = open(path, flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	char found[DM_NAME_LEN];
 	struct stat st;
-	int fd = open(c->host->printf(c, "/dev/%s/%s", vg, lv), flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 
-	if (fd < 0 && errno == ENOENT) /* without udev's links */
-		fd = open(c->host->printf(c, "/dev/mapper/%s", name),
-			flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0)
 		return -1;
 	if (fstat(fd, &st) == 0 && S_ISBLK(st.st_mode) &&
 		name_of(major(st.st_rdev), minor(st.st_rdev), found) && strcmp(found, name) == 0)
 		return fd;
 	close(fd);
-	errno = ENOENT; /* a link that was left over: the LV is not active */
+	errno = ENOENT;
 	return -1;
+}
+
+int lvm_dm_open(const struct vmf_call *c, const char *vg, const char *lv, int flags, const char **path)
+{
+	const char *name = lvm_dm_name(c, vg, lv, ""), *used = c->host->printf(c, "/dev/%s/%s", vg, lv);
+	int fd = open_device(used, name, flags);
+
+	if (fd < 0 && errno == ENOENT) { /* without udev's links */
+		used = c->host->printf(c, "/dev/mapper/%s", name);
+		fd = open_device(used, name, flags);
+	}
+	if (path)
+		*path = used;
+	return fd;
 }
 
 /* QEMU says by locks on single bytes what it does with an image: byte 101 and 103 are held by those who write

@@ -144,7 +144,7 @@ int lvm_find_none(const struct lvm *s, const char *name, const char **lv, struct
 
 bool lvm_is_claimed(const struct lvm *s, const struct lvm_lv *v)
 {
-	int fd = v->is_active ? lvm_dm_open(s->c, s->vg, v->lv, O_RDONLY | O_EXCL) : -1;
+	int fd = v->is_active ? lvm_dm_open(s->c, s->vg, v->lv, O_RDONLY | O_EXCL, NULL) : -1;
 
 	if (fd < 0)
 		return v->is_active && (v->is_open || errno == EBUSY);
@@ -211,15 +211,13 @@ int lvm_need_pool(
 
 	if (!p)
 		return 0;
-	if (strchr("FDM", p->health))
+	if (strchr("FM", p->health))
 		return s->h->fail(err, VMF_E_FAILED, 0, "see lvmthin(7), \"Metadata check and repair\"",
 			"thin pool %s %s", lvm_path(s, p->lv),
-			p->health == 'F'   ? "has failed"
-			: p->health == 'D' ? "is out of space"
-					   : "has read-only metadata");
+			p->health == 'F' ? "has failed" : "has read-only metadata");
 	if (p->meta >= FULL)
 		return pool_is_full(s, p, true, what, err);
-	if (p->data >= FULL)
+	if (p->data >= FULL || p->health == 'D')
 		return pool_is_full(s, p, false, what, err);
 	if (p->data < 0) /* it is not active: nobody knows */
 		return 0;

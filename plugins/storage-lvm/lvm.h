@@ -202,8 +202,9 @@ bool lvm_dm_status(const char *dm_name, struct lvm_dm *dm);
 bool lvm_dm_pool_room(const char *dm_name, uint64_t *left_bytes, uint64_t *size_bytes);
 /* Done and to do of a merge into this device; false: nothing is being merged. */
 bool lvm_dm_merging(const char *dm_name, uint64_t *left);
-/* Opens the LV's device if it is there, and makes sure that it is this LV's: an fd, or -1 and errno. */
-int lvm_dm_open(const struct vmf_call *c, const char *vg, const char *lv, int flags);
+/* Opens the LV's device if it is there, and makes sure that it is this LV's: an fd, or -1 and errno. *path
+ * (may be NULL): by which name. */
+int lvm_dm_open(const struct vmf_call *c, const char *vg, const char *lv, int flags, const char **path);
 /* A QEMU has the device open for writing. */
 bool lvm_dm_is_written(int fd);
 

@@ -79,7 +79,7 @@ int lvm_sink_open(
 		lvm_sink_drop(sink);
 		return -1;
 	}
-	sink->fd = lvm_dm_open(s->c, s->vg, sink->temp, O_RDWR | O_DIRECT | O_EXCL);
+	sink->fd = lvm_dm_open(s->c, s->vg, sink->temp, O_RDWR | O_DIRECT | O_EXCL, NULL);
 	if (sink->fd >= 0)
 		return 0;
 	s->h->fail(err, VMF_E_FAILED, errno, NULL, "cannot open %s", lvm_device(s, sink->temp));

@@ -259,7 +259,7 @@ static int extend(const struct lvm *s, const struct lvm_lv *v, uint64_t size, st
 /* A QEMU that runs on it is told, even if it may know already: nobody else remembers. */
 static int tell_qemu(const struct lvm *s, const struct lvm_lv *v, struct vmf_error *err)
 {
-	int fd = s->c->vm && s->c->slot && s->h->qmp ? lvm_dm_open(s->c, s->vg, v->lv, O_RDONLY) : -1;
+	int fd = s->c->vm && s->c->slot && s->h->qmp ? lvm_dm_open(s->c, s->vg, v->lv, O_RDONLY, NULL) : -1;
 	uint64_t size = 0;
 	bool is_live;
 
