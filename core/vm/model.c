@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <uuid/uuid.h>
 
@@ -76,12 +77,42 @@ void vm_mac(const char *uuid, unsigned index, char out[18])
 
 /* ---- a VM --------------------------------------------------------------------------------- */
 
+static struct vm_stamp stamp_of(const struct stat *st)
+{
+	return (struct vm_stamp){st->st_dev, st->st_ino, st->st_size, st->st_ctim};
+}
+
+static struct vm_stamp stamp_now(const struct vm *vm)
+{
+	struct stat st = {0};
+
+	if (stat(vm->file, &st) < 0)
+		memset(&st, 0, sizeof(st));
+	return stamp_of(&st);
+}
+
+bool vm_is_current(const struct vm *vm)
+{
+	struct vm_stamp now = stamp_now(vm);
+
+	return now.dev == vm->stamp.dev && now.ino == vm->stamp.ino && now.size == vm->stamp.size &&
+	       now.changed.tv_sec == vm->stamp.changed.tv_sec &&
+	       now.changed.tv_nsec == vm->stamp.changed.tv_nsec;
+}
+
 /* TEXT stands for the VM's own layer; NULL: its file. */
 static int add_definition(struct vm *vm, struct conf *conf, const char *text, struct vmf_error *err)
 {
+	struct stat st = {0};
+	int rc;
+
 	if (text)
 		return conf_add_text(conf, vm->file, text, strlen(text), err);
-	return layer_add_optional(conf, vm->file, &vm->is_defined, err);
+	/* one that cannot be read is there all the same */
+	rc = layer_add_optional(conf, vm->file, &st, err);
+	vm->stamp = stamp_of(&st);
+	vm->is_defined = rc < 0 || st.st_ino != 0;
+	return rc;
 }
 
 /* Which class the VM is of; the caller frees *class_, which may be NULL. */
@@ -266,6 +297,7 @@ struct vm *vm_load_broken(struct ctx *ctx, const char *name, struct vmf_error *e
 	if (vm_name_check(name, err) < 0 || ctx_load(ctx, err) < 0)
 		return NULL;
 	vm = new_vm(ctx, name);
+	vm->stamp = stamp_now(vm);
 	vm->is_defined = file_exists(vm->file);
 	vm->conf = conf_copy(ctx->with_default);
 	vm->root = conf_root(vm->conf);

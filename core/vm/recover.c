@@ -180,7 +180,7 @@ static int recover_other(struct vm *vm, const char *path, const char *name, stru
 	int rc = other || !file_exists(path) ? 0 : -1;
 
 	if (other)
-		rc = vm_lock(other, err);
+		rc = vm_lock_any(other, err);
 	vm_free(other);
 	if (rc == 0)
 		journal_unlink_also(vm->ctx, name, vm->name);

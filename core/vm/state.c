@@ -314,7 +314,7 @@ static void close_run(struct vm *vm)
 	vm->op_fd = vm->run_fd = -1;
 }
 
-int vm_lock(struct vm *vm, struct vmf_error *err)
+int vm_lock_any(struct vm *vm, struct vmf_error *err)
 {
 	int64_t deadline = time_now_ms() + LOCK_WAIT_MS;
 
@@ -350,12 +350,26 @@ int vm_lock(struct vm *vm, struct vmf_error *err)
 	}
 	json_decref(vm->slots);
 	vm->slots = NULL;
-	if (plan_recover(vm, err) < 0) {
+	/* what was read before may be another's VM of that name by now, or none */
+	if (plan_recover(vm, err) < 0 || (!vm_is_current(vm) && vm_reload(vm, err) < 0)) {
 		vmf_context(err, "vm \"%s\"", vm->name);
 		vm_unlock(vm);
 		return -1;
 	}
 	return 0;
+}
+
+int vm_lock(struct vm *vm, struct vmf_error *err)
+{
+	bool was_defined = vm->is_defined;
+
+	if (vm_lock_any(vm, err) < 0)
+		return -1;
+	if (!was_defined || vm->is_defined)
+		return 0;
+	vm_unlock(vm);
+	return vmf_fail(err, VMF_E_NOT_FOUND, 0, "`vmf list` shows what there is",
+		"vm \"%s\" was destroyed or renamed meanwhile", vm->name);
 }
 
 void vm_unlock(struct vm *vm)
@@ -382,7 +396,7 @@ int vm_tidy(struct vm *vm, struct vmf_error *err)
 	vm_state_of(vm, &state);
 	if (state.phase != VM_INTERRUPTED && !state.has_litter)
 		return 0;
-	if (vm_lock(vm, &mine) == 0) {
+	if (vm_lock_any(vm, &mine) == 0) {
 		vm_unlock(vm);
 		return state.phase == VM_INTERRUPTED ? vm_reload(vm, err) : 0;
 	}

@@ -272,9 +272,7 @@ static int remove_one(struct stores *stores, const struct orphan *o, struct vmf_
 	int rc = o->owner && !vm ? -1 : 0;
 
 	if (vm) {
-		rc = vm_lock(vm, err);
-		if (rc == 0)
-			rc = vm_reload(vm, err);
+		rc = vm_lock_any(vm, err);
 		if (rc == 0)
 			rc = vm_resolve(vm, err);
 		for (size_t i = 0; rc == 0 && i < vm->n_disks; i++)

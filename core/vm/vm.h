@@ -10,6 +10,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "base/error.h"
@@ -40,8 +41,8 @@ extern const struct conf_schema vm_schema;
 /* Reads vmf.conf and class default, once. */
 int ctx_load(struct ctx *ctx, struct vmf_error *err);
 void ctx_free(struct ctx *ctx);
-/* Merges a file that need not be there; *IS_THERE, unless NULL, says whether it is. */
-int layer_add_optional(struct conf *conf, const char *path, bool *is_there, struct vmf_error *err);
+/* Merges a file that need not be there; *st, unless NULL, gets what it was when it was opened; all 0: missing. */
+int layer_add_optional(struct conf *conf, const char *path, struct stat *st, struct vmf_error *err);
 /* The layers up to and with a class; the context's. NULL and err. */
 struct conf *ctx_class(struct ctx *ctx, const char *name, struct vmf_error *err);
 
@@ -83,6 +84,12 @@ struct vm {
 	char *name;
 	char *file;            /* its definition */
 	bool is_defined;
+	struct vm_stamp {
+		dev_t dev;
+		ino_t ino; /* 0: there was no file */
+		off_t size;
+		struct timespec changed;
+	} stamp; /* of the file when it was read */
 	char uuid[37];
 	const char *class_;    /* or NULL */
 	struct conf *conf;
@@ -116,6 +123,8 @@ struct vm *vm_try(const struct vm *vm, const char *text, struct vmf_error *err);
 int vm_become(struct vm *vm, const char *text, struct vmf_error *err);
 /* The same after the definition was changed; what was resolved or connected is given up. */
 int vm_reload(struct vm *vm, struct vmf_error *err);
+/* Whether the definition's file is still the one that was read. */
+bool vm_is_current(const struct vm *vm);
 void vm_free(struct vm *vm);
 /* A further disk of the model, with the defaults; valid until the next one. TITLE lives as long as the VM. */
 struct vm_disk *vm_add_disk(struct vm *vm, const char *title);
@@ -225,8 +234,13 @@ void vm_state_of(const struct vm *vm, struct vm_state *state);
 void vm_state_ask(struct vm *vm, struct vm_state *state, int64_t deadline_ms);
 /* Opens the run folder. CREATE: makes it. -1 with errno ENOENT (no err) if it is missing and not to be made. */
 int vm_run_open(struct vm *vm, bool create, struct vmf_error *err);
-/* Takes the VM for a change: waits a little for another vmf, then undoes or finishes what a dead one left. */
+/*
+ * Takes the VM for a change: waits a little for another vmf, undoes or finishes what a dead one left, and reads the
+ * definition again if it has changed since. VMF_E_NOT_FOUND if there was one and it is gone.
+ */
 int vm_lock(struct vm *vm, struct vmf_error *err);
+/* The same, also of one that is gone. */
+int vm_lock_any(struct vm *vm, struct vmf_error *err);
 /* Lets go, and removes the run folder if nothing of a running VM is in it. */
 void vm_unlock(struct vm *vm);
 /* If a vmf died at work on the VM: undoes or finishes that, and reads the definition anew. */

@@ -285,4 +285,51 @@ fails "it is no more" 4 "$VMF" site destroy --yes
 ok "a volume that vmf did not make" "$VMF" web1 destroy --yes
 [ -e "$VMF_HOME/lib/images/web1-7.qcow2" ] && [ ! -e "$VMF_HOME/lib/images/web1-0.qcow2" ]
 result $? "stays"
+
+# ---- what waits for another finds what that one has left --------------------------------------------
+
+# while_locked COMMAND...: the VM's lock is held, by hand, while vmf has read the definition of w and waits; then COMMAND
+while_locked()
+{
+	mkdir -p "$VMF_HOME/run/w"
+	mkfifo "$scratch/go"
+	: >"$scratch/held"
+	python3 -c '
+import fcntl, os, sys
+fd = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT, 0o600)
+fcntl.lockf(fd, fcntl.LOCK_EX, 1, 1)
+print("locked", flush=True)
+open(sys.argv[2]).read()
+' "$VMF_HOME/run/w/lock" "$scratch/go" >"$scratch/held" &
+	holder=$!
+	until grep -q locked "$scratch/held"; do sleep 0.02; done
+	"$VMF" w newimg 1M >"$out" 2>&1 &
+	waiter=$!
+	# it has read all once it waits for the lock
+	until find "/proc/$waiter/fd" -lname "$VMF_HOME/run/w/lock" 2>/dev/null | grep -q .; do sleep 0.02; done
+	"$@"
+	echo >"$scratch/go"
+	wait $holder
+	rm "$scratch/go"
+	wait $waiter
+}
+
+another_w()
+{
+	sed 's/^uuid = .*/uuid = "5f0c1d6e-0c55-4ff4-8f0a-4a1f4c1d2e3f"/' "$vms/w.conf" >"$scratch/w.conf"
+	mv "$scratch/w.conf" "$vms/w.conf"
+}
+
+need_program python3 python3
+ok "a VM" "$VMF" w create
+while_locked rm "$vms/w.conf"
+[ $? = 4 ] && [ ! -e "$VMF_HOME/lib/images/w-0.qcow2" ]
+result $? "one that was destroyed meanwhile gets no volume"
+says "and that is said" 'vm "w" was destroyed or renamed meanwhile'
+ok "a VM again" "$VMF" w create
+while_locked another_w && grep -q 5f0c1d6e-0c55-4ff4-8f0a-4a1f4c1d2e3f "$VMF_HOME/lib/images/.vmf/w-0.qcow2"
+result $? "another one of that name gets a volume that is its own"
+ok "which goes with it" "$VMF" w destroy --yes
+! find "$VMF_HOME/lib" "$VMF_HOME/run" ! -type d | grep 'w-0'
+result $? "nothing is left"
 plan_now
