@@ -279,8 +279,11 @@ int lvm_remove_lvs(const struct lvm *s, const struct lvm_lv *const *lvs, size_t 
 		lvm_args_add(&a, lvm_path(s, lvs[i]->lv), NULL);
 	if (lvm_run(s->c, &a, &out, err) < 0)
 		return -1;
-	if (count_words(out, "successfully removed") >= count)
+	if (count_words(out, "successfully removed") >= count) {
+		for (size_t i = 0; i < count; i++)
+			lvm_dm_sweep(s->c, s->vg, lvs[i]->uuid);
 		return 0;
+	}
 	if (lvm_look(s->c, &now, err) < 0)
 		return -1;
 	for (size_t i = 0; i < now.count; i++)

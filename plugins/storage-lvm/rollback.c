@@ -77,7 +77,7 @@ static int roll_thin(
 		return -1;
 	}
 	gone.lv = old;
-	if (lvm_remove_lv(s, &gone, NULL) < 0)
+	if (lvm_remove_lv(s, &gone, NULL) < 0 && lvm_remove_lv(s, &gone, NULL) < 0)
 		s->h->log(s->c, VMF_LOG_INFO, "%s is to be removed by the next change", lvm_path(s, old));
 	return 0;
 }

@@ -17,7 +17,7 @@ reset()
 	left=$(names | tr ' ' '\n' | grep -vx -e foreign -e pool | sed 's,^,vg0/,')
 	# shellcheck disable=SC2086 # names
 	[ -z "$left" ] || lvremove -qq -y $left || return
-	rm -rf "$VMF_HOME"/run/* "$VMF_HOME/lib" "$VMF_HOME"/etc/vms/*
+	rm -rf "${VMF_HOME:?}"/run/* "${VMF_HOME:?}/lib" "${VMF_HOME:?}"/etc/vms/*
 }
 
 # bare STORE: a VM with a disk
@@ -156,7 +156,7 @@ try()
 		echo "exit status $status; commands:"
 		cat "$calls"
 		"$VMF" "$1" status
-		$check && none_suspended && [ -z "$("$VMF" storage orphans | grep -v '^$')" ]
+		$check && none_suspended && [ -z "$("$VMF" storage orphans 2>/dev/null)" ]
 		status=$?
 		names
 		"$VMF" storage orphans
@@ -189,6 +189,7 @@ cut_at()
 	shift
 	$2 >"$out" 2>&1
 	(export TRACE=$n && watch "$VMF" "${@:4}" >"$out" 2>&1 </dev/null)
+	# shellcheck disable=SC2013 # numbers
 	for k in $(grep 'ioctl(' "$calls.trace" |
 		grep -n -E 'DM_(DEV_CREATE|DEV_REMOVE|DEV_SUSPEND|DEV_RENAME|TABLE_LOAD|TARGET_MSG)' | cut -d: -f1); do
 		try CUT "$n:$k" "$@" || break

@@ -55,7 +55,7 @@ vgcreate -q vg0 /dev/vda /dev/vdb >"$out" 2>&1
 ok "a volume of 512 MB" "$VMF" gold newimg 512M
 ok "with something in it" noise /dev/vg0/gold-0
 ok "another one, for dd" lvcreate -qq -y -L 512M -n dd vg0
-for n in 1 2 3 4 5; do
+for _ in 1 2 3 4 5; do
 	ok "dd copies it" by_dd
 	tail -n 1 "$out" | sed 's/^/# /'
 	ok "vmf copies it, and it is the same" by_vmf
