@@ -21,9 +21,9 @@ static int clone_thin(const struct lvm *s, const struct lvm_lv *src, const char 
 		return 0;
 	/* of a snapshot of ours it would take over that it is read-only and passed over */
 	lvm_args(s->c, &a, "lvcreate", "--yes", "--snapshot", "--permission", "rw", "--setactivationskip",
-		"n", "--activate", "y", "-n", lv, NULL);
+		"n", "--activate", "y", "-n", lv, LVM_END);
 	lvm_add_mark(s, &a);
-	lvm_args_add(&a, lvm_path(s, src->lv), NULL);
+	lvm_args_add(&a, lvm_path(s, src->lv), LVM_END);
 	return lvm_run(s->c, &a, NULL, err);
 }
 
@@ -37,9 +37,9 @@ static int clone_thick(const struct lvm *s, const struct lvm_lv *src, const char
 	if (s->c->dry_run)
 		return 0;
 	lvm_args(s->c, &a, "lvcreate", "--yes", "--snapshot", "-n", lv, "-L",
-		s->h->printf(s->c, "%" PRIu64 "b", room), NULL);
+		s->h->printf(s->c, "%" PRIu64 "b", room), LVM_END);
 	lvm_add_mark(s, &a);
-	lvm_args_add(&a, lvm_path(s, src->lv), NULL);
+	lvm_args_add(&a, lvm_path(s, src->lv), LVM_END);
 	if (lvm_run(s->c, &a, NULL, err) < 0)
 		return -1;
 	if (room <= src->virtual_size)

@@ -19,7 +19,7 @@ static int ask(struct lvm *s, const char *program, const char *fields, struct vm
 	char *json;
 
 	lvm_args(s->c, &a, program, "--reportformat", "json", "--units", "b", "--nosuffix", "-o", fields,
-		s->vg, NULL);
+		s->vg, LVM_END);
 	if (lvm_run(s->c, &a, &json, err) < 0)
 		return s->h->context(err, "%s", s->h->opt_origin(s->c, "vg"));
 	return lvm_report(s, json, lvm_now_ms() - began, err);
@@ -245,10 +245,10 @@ const char *lvm_device(const struct lvm *s, const char *lv)
 
 void lvm_add_mark(const struct lvm *s, struct lvm_args *a)
 {
-	lvm_args_add(a, "--addtag", "vmf", NULL);
+	lvm_args_add(a, "--addtag", "vmf", LVM_END);
 	if (s->c->vm && s->c->vm->uuid && *s->c->vm->uuid)
 		lvm_args_add(a, "--addtag", s->h->printf(s->c, "vmf.vm=%s", lvm_encode(s->c, s->c->vm->uuid)),
-			NULL);
+			LVM_END);
 }
 
 /* How often that is said. */
@@ -274,9 +274,9 @@ int lvm_remove_lvs(const struct lvm *s, const struct lvm_lv *const *lvs, size_t 
 		uuids = s->h->printf(
 			s->c, "%s%slv_uuid=\"%s\"", uuids ? uuids : "", uuids ? " || " : "", lvs[i]->uuid);
 	lvm_args(s->c, &a, "lvremove", "--yes", "--select",
-		s->h->printf(s->c, "(%s) && lv_tags=vmf && lv_role!=thickorigin", uuids), NULL);
+		s->h->printf(s->c, "(%s) && lv_tags=vmf && lv_role!=thickorigin", uuids), LVM_END);
 	for (size_t i = 0; i < count; i++)
-		lvm_args_add(&a, lvm_path(s, lvs[i]->lv), NULL);
+		lvm_args_add(&a, lvm_path(s, lvs[i]->lv), LVM_END);
 	if (lvm_run(s->c, &a, &out, err) < 0)
 		return -1;
 	if (count_words(out, "successfully removed") >= count) {
@@ -303,7 +303,7 @@ int lvm_refresh(const struct lvm *s, const char *lv, struct vmf_error *err)
 {
 	struct lvm_args a;
 
-	lvm_args(s->c, &a, "lvchange", "--refresh", lvm_path(s, lv), NULL);
+	lvm_args(s->c, &a, "lvchange", "--refresh", lvm_path(s, lv), LVM_END);
 	return lvm_try(s->c, &a, NULL, err);
 }
 
@@ -311,7 +311,7 @@ int lvm_rename_lv(const struct lvm *s, const char *from, const char *to, struct 
 {
 	struct lvm_args a;
 
-	lvm_args(s->c, &a, "lvrename", s->vg, from, to, NULL);
+	lvm_args(s->c, &a, "lvrename", s->vg, from, to, LVM_END);
 	return lvm_run(s->c, &a, NULL, err);
 }
 
@@ -319,9 +319,9 @@ int lvm_set_active(const struct lvm *s, const char *lv, bool on, struct vmf_erro
 {
 	struct lvm_args a;
 
-	lvm_args(s->c, &a, "lvchange", on ? "-ay" : "-an", NULL);
+	lvm_args(s->c, &a, "lvchange", on ? "-ay" : "-an", LVM_END);
 	if (on) /* snapshots of thin volumes are to be passed over */
-		lvm_args_add(&a, "-K", NULL);
-	lvm_args_add(&a, lvm_path(s, lv), NULL);
+		lvm_args_add(&a, "-K", LVM_END);
+	lvm_args_add(&a, lvm_path(s, lv), LVM_END);
 	return lvm_run(s->c, &a, NULL, err);
 }

@@ -87,7 +87,9 @@ struct lvm_args {
 	size_t n, size;
 };
 
-/* Begins a command; its arguments end with NULL. */
+#define LVM_END ((const char *)NULL)
+
+/* Begins a command; its arguments end with LVM_END. */
 void lvm_args(const struct vmf_call *c, struct lvm_args *a, const char *program, ...) __attribute__((sentinel));
 void lvm_args_add(struct lvm_args *a, ...) __attribute__((sentinel));
 /* Runs it; *out (may be NULL): what it said. Failures carry lvm's own words and a code that fits them. */

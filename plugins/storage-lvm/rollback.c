@@ -29,10 +29,10 @@ static void add_tags_of(const struct lvm *s, struct lvm_args *a, const struct lv
 	for (const char *at = v->tags, *end; *at; at = end + (*end == ',')) {
 		end = at + strcspn(at, ",");
 		if (strncmp(at, "vmf.by=", 7) != 0 && strncmp(at, "vmf.id=", 7) != 0)
-			lvm_args_add(a, "--addtag", s->h->printf(s->c, "%.*s", (int)(end - at), at), NULL);
+			lvm_args_add(a, "--addtag", s->h->printf(s->c, "%.*s", (int)(end - at), at), LVM_END);
 	}
 	lvm_args_add(
-		a, "--addtag", s->h->printf(s->c, "vmf.id=%s", v->id), "--addtag", lvm_maker(s->c), NULL);
+		a, "--addtag", s->h->printf(s->c, "vmf.id=%s", v->id), "--addtag", lvm_maker(s->c), LVM_END);
 }
 
 static int make_new_self(const struct lvm *s, const struct lvm_lv *v, const struct lvm_lv *snap,
@@ -41,18 +41,31 @@ static int make_new_self(const struct lvm *s, const struct lvm_lv *v, const stru
 	struct lvm_args a;
 
 	lvm_args(s->c, &a, "lvcreate", "--yes", "--snapshot", "--permission", "rw", "--setactivationskip",
-		"n", "--activate", "y", "-n", lv, NULL);
+		"n", "--activate", "y", "-n", lv, LVM_END);
 	add_tags_of(s, &a, v);
-	lvm_args_add(&a, lvm_path(s, snap->lv), NULL);
+	lvm_args_add(&a, lvm_path(s, snap->lv), LVM_END);
 	return lvm_run(s->c, &a, NULL, err);
 }
 
+/* The LV that has V's name is another one by now. */
+static bool is_replaced(const struct lvm *s, const struct lvm_lv *v)
+{
+	struct lvm now;
+	const struct lvm_lv *found = lvm_look(s->c, &now, NULL) < 0 ? NULL : lvm_find_lv(&now, v->lv);
+
+	return found && strcmp(found->uuid, v->uuid) != 0;
+}
+
+/* An lvrename that fails may have been done all the same. */
 static int take_place(const struct lvm *s, const struct lvm_lv *v, const char *fresh, const char *old,
 	struct vmf_error *err)
 {
-	if (lvm_rename_lv(s, v->lv, old, err) < 0)
+	if (lvm_rename_lv(s, v->lv, old, err) < 0) {
+		lvm_rename_lv(s, old, v->lv, NULL);
 		return -1;
-	if (lvm_rename_lv(s, fresh, v->lv, err) == 0)
+	}
+	if (lvm_rename_lv(s, fresh, v->lv, NULL) == 0 || is_replaced(s, v) ||
+		lvm_rename_lv(s, fresh, v->lv, err) == 0)
 		return 0;
 	lvm_rename_lv(s, old, v->lv, NULL);
 	return -1;
@@ -89,7 +102,7 @@ static int merge(const struct lvm *s, const char *lv, struct vmf_error *err)
 	struct lvm_args a;
 
 	lvm_args(s->c, &a, "lvconvert", "--yes", "--merge", "--background", "--interval", "1",
-		lvm_path(s, lv), NULL);
+		lvm_path(s, lv), LVM_END);
 	return lvm_run(s->c, &a, NULL, err);
 }
 
@@ -100,12 +113,12 @@ static int change_tags(
 
 	if (!without && !with)
 		return 0;
-	lvm_args(s->c, &a, "lvchange", NULL);
+	lvm_args(s->c, &a, "lvchange", LVM_END);
 	if (without)
-		lvm_args_add(&a, "--deltag", s->h->printf(s->c, "vmf.rollback=%s", without), NULL);
+		lvm_args_add(&a, "--deltag", s->h->printf(s->c, "vmf.rollback=%s", without), LVM_END);
 	if (with)
-		lvm_args_add(&a, "--addtag", s->h->printf(s->c, "vmf.rollback=%s", with), NULL);
-	lvm_args_add(&a, lvm_path(s, lv), NULL);
+		lvm_args_add(&a, "--addtag", s->h->printf(s->c, "vmf.rollback=%s", with), LVM_END);
+	lvm_args_add(&a, lvm_path(s, lv), LVM_END);
 	return lvm_run(s->c, &a, NULL, err);
 }
 
@@ -175,7 +188,7 @@ static int wait_merge(const struct lvm *s, const struct lvm_lv *v, struct vmf_er
 		last = left;
 		done_at = left ? 0 : done_at ? done_at : now;
 		if (done_at && now - done_at > POLL_AFTER_MS) {
-			lvm_args(s->c, &a, "lvchange", "--poll", "y", lvm_path(s, v->lv), NULL);
+			lvm_args(s->c, &a, "lvchange", "--poll", "y", lvm_path(s, v->lv), LVM_END);
 			lvm_run(s->c, &a, NULL, NULL);
 			done_at = now;
 		}

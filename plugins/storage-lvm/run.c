@@ -35,7 +35,7 @@ void lvm_args(const struct vmf_call *c, struct lvm_args *a, const char *program,
 	lvm_args_add(a, "env", "LC_ALL=C", "LVM_SUPPRESS_FD_WARNINGS=1",
 		c->host->printf(c, "PATH=%s%s/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin", path ? path : "",
 			path && *path ? ":" : ""),
-		NULL);
+		LVM_END);
 	va_start(more, program);
 	add(a, program, more);
 	va_end(more);

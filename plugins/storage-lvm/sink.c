@@ -48,15 +48,15 @@ static int make_temp(struct lvm_sink *sink, struct vmf_error *err)
 			s->h->printf(
 				s->c, "wait for it; if nothing is: lvremove %s", lvm_path(s, sink->temp)),
 			"something is making a volume \"%s\" already", sink->name);
-	lvm_args(s->c, &a, "lvcreate", "--yes", "-n", sink->temp, NULL);
+	lvm_args(s->c, &a, "lvcreate", "--yes", "-n", sink->temp, LVM_END);
 	if (sink->is_thin)
-		lvm_args_add(&a, "--type", "thin", "-V", size, "--thinpool", s->pool, NULL);
+		lvm_args_add(&a, "--type", "thin", "-V", size, "--thinpool", s->pool, LVM_END);
 	else
-		lvm_args_add(&a, "--wipesignatures", "y", "-L", size, NULL);
+		lvm_args_add(&a, "--wipesignatures", "y", "-L", size, LVM_END);
 	for (size_t i = 0; !sink->is_thin && i < s->h->opt_count(s->c, "lvcreate"); i++)
-		lvm_args_add(&a, s->h->opt_item(s->c, "lvcreate", i), NULL);
+		lvm_args_add(&a, s->h->opt_item(s->c, "lvcreate", i), LVM_END);
 	lvm_add_mark(s, &a);
-	lvm_args_add(&a, "--addtag", lvm_maker(s->c), s->vg, NULL);
+	lvm_args_add(&a, "--addtag", lvm_maker(s->c), s->vg, LVM_END);
 	return lvm_run(s->c, &a, NULL, err);
 }
 

@@ -22,15 +22,15 @@ static int make(const struct lvm *s, const char *lv, uint64_t size, struct vmf_e
 {
 	struct lvm_args a;
 
-	lvm_args(s->c, &a, "lvcreate", "--yes", "-n", lv, NULL);
+	lvm_args(s->c, &a, "lvcreate", "--yes", "-n", lv, LVM_END);
 	if (s->pool)
-		lvm_args_add(&a, "--type", "thin", "-V", bytes_text(s, size), "--thinpool", s->pool, NULL);
+		lvm_args_add(&a, "--type", "thin", "-V", bytes_text(s, size), "--thinpool", s->pool, LVM_END);
 	else
-		lvm_args_add(&a, "--wipesignatures", "y", "-L", bytes_text(s, size), NULL);
+		lvm_args_add(&a, "--wipesignatures", "y", "-L", bytes_text(s, size), LVM_END);
 	for (size_t i = 0; !s->pool && i < s->h->opt_count(s->c, "lvcreate"); i++)
-		lvm_args_add(&a, s->h->opt_item(s->c, "lvcreate", i), NULL);
+		lvm_args_add(&a, s->h->opt_item(s->c, "lvcreate", i), LVM_END);
 	lvm_add_mark(s, &a);
-	lvm_args_add(&a, s->vg, NULL);
+	lvm_args_add(&a, s->vg, LVM_END);
 	return lvm_run(s->c, &a, NULL, err);
 }
 
@@ -249,7 +249,7 @@ static int extend(const struct lvm *s, const struct lvm_lv *v, uint64_t size, st
 		return 0;
 	if (reopen && lvm_set_active(s, v->lv, false, err) < 0)
 		return -1;
-	lvm_args(s->c, &a, "lvextend", "--yes", "-L", bytes_text(s, size), lvm_path(s, v->lv), NULL);
+	lvm_args(s->c, &a, "lvextend", "--yes", "-L", bytes_text(s, size), lvm_path(s, v->lv), LVM_END);
 	rc = lvm_run(s->c, &a, NULL, err);
 	if (reopen && lvm_set_active(s, v->lv, true, rc < 0 ? NULL : err) < 0)
 		return -1;

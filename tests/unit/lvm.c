@@ -21,7 +21,7 @@ struct vmf_error err;
 
 /* ---- lvm, as far as we play it ------------------------------------------------------------- */
 
-char *recorded; /* what lvs said once */
+char *recorded;	       /* what lvs said once */
 const char *lvs, *vgs; /* what they say now */
 const char *refused;   /* a program that fails ... */
 const char *words;     /* ... with these words ... */

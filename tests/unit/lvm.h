@@ -60,7 +60,9 @@ int run_suite(Suite *suite);
 		error_clear(&err); \
 	} while (0)
 
-/* The commands since the last time, in their order. */
+#define LVM_END ((const char *)NULL)
+
+/* The commands since the last time, in their order, and LVM_END. */
 void did(const char *first, ...) __attribute__((sentinel));
 
 #endif

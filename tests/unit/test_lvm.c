@@ -220,16 +220,16 @@ START_TEST(create_thick_and_thin)
 	OK(ops->create(&call, "new-0", 10 << 20, &err));
 	/* the one in the making belongs to another machine's process, or to a boot that is over: not asked
 	 * here */
-	did("lvcreate --yes -n new-0 --wipesignatures y -L 10485760b" TAGS " vg0", NULL);
+	did("lvcreate --yes -n new-0 --wipesignatures y -L 10485760b" TAGS " vg0", LVM_END);
 	use("\"lvcreate\": [\"--type\", \"raid1\"], \"vg\": \"vg0\"");
 	OK(ops->create(&call, "new-0", 1 << 20, &err));
-	did("lvcreate --yes -n new-0 --wipesignatures y -L 1048576b --type raid1" TAGS " vg0", NULL);
+	did("lvcreate --yes -n new-0 --wipesignatures y -L 1048576b --type raid1" TAGS " vg0", LVM_END);
 	use("\"pool\": \"pool\"");
 	OK(ops->create(&call, "new-0", UINT64_C(1) << 40, &err));
-	did("lvcreate --yes -n new-0 --type thin -V 1099511627776b --thinpool pool" TAGS " vg0", NULL);
+	did("lvcreate --yes -n new-0 --type thin -V 1099511627776b --thinpool pool" TAGS " vg0", LVM_END);
 	call.dry_run = 1;
 	OK(ops->create(&call, "new-0", 10 << 20, &err));
-	did(NULL, NULL);
+	did(LVM_END);
 }
 END_TEST
 
@@ -264,7 +264,7 @@ static void named(const char *name, const char *lv)
 
 	lvs = EMPTY;
 	OK(ops->create(&call, name, 4 << 20, &err));
-	did(command, NULL);
+	did(command, LVM_END);
 	lvs = row;
 	OK(ops->list(&call, name, &list, &err));
 	ck_assert_uint_eq(list.count, 1);
@@ -312,31 +312,31 @@ START_TEST(remove_only_ours)
 	OK(ops->remove(&call, "web0-0.one", &err));
 	OK(ops->remove(&call, "pool", &err));
 	OK(ops->remove(&call, ".vmf-half-0", &err));
-	did(NULL, NULL);
+	did(LVM_END);
 	OK(ops->remove(&call, "web0-2", &err));
-	did(REMOVE("68r3sn-MNFc-Xy1q-ndNB-lL2F-T4kZ-ghA2IX", "web0-2"), NULL);
+	did(REMOVE("68r3sn-MNFc-Xy1q-ndNB-lL2F-T4kZ-ghA2IX", "web0-2"), LVM_END);
 	/* with its snapshots; a thin clone of one lives on */
 	OK(ops->remove(&call, "thin-0", &err));
 	did("lvremove --yes --select (lv_uuid=\"4qyEC0-qpvK-1Qyd-Kdf7-Qnih-SU47-jf2qAn\" || "
 	    "lv_uuid=\"SjDskx-jLFR-NBIk-RwxY-TCro-ZWfv-igxODs\") && lv_tags=vmf && lv_role!=thickorigin "
 	    "vg0/thin-0.one vg0/thin-0",
-		NULL);
+		LVM_END);
 	call.dry_run = 1;
 	OK(ops->remove(&call, "thin-0", &err));
-	did(NULL, NULL);
+	did(LVM_END);
 }
 END_TEST
 
 START_TEST(rename_with_snapshots)
 {
 	OK(ops->rename(&call, "web0-0", "web1-0", &err));
-	did("lvrename vg0 web0-0 web1-0", "lvrename vg0 web0-0.one web1-0.one", NULL);
+	did("lvrename vg0 web0-0 web1-0", "lvrename vg0 web0-0.one web1-0.one", LVM_END);
 	REFUSED(ops->rename(&call, "gold", "silver", &err), VMF_E_PERMISSION, "is not renamed");
 	REFUSED(ops->rename(&call, "web0-2", "gold", &err), VMF_E_EXISTS, "vg0/gold exists");
 	REFUSED(ops->rename(&call, "nobody", "somebody", &err), VMF_E_NOT_FOUND, "no volume \"nobody\"");
 	/* done already, but for the snapshot */
 	OK(ops->rename(&call, "was-0", "web0-0", &err));
-	did(NULL, NULL);
+	did(LVM_END);
 	/* there, but another VM's */
 	REFUSED(ops->rename(&call, "was-0", "clone-0", &err), VMF_E_NOT_FOUND, "no volume \"was-0\"");
 }
@@ -345,10 +345,10 @@ END_TEST
 START_TEST(grow_only_larger)
 {
 	OK(ops->grow(&call, "web0-2", 100 << 20, &err));
-	did("lvextend --yes -L 104857600b vg0/web0-2", NULL);
+	did("lvextend --yes -L 104857600b vg0/web0-2", LVM_END);
 	/* what rounds up to what it has */
 	OK(ops->grow(&call, "web0-2", (64 << 20) - 5, &err));
-	did(NULL, NULL);
+	did(LVM_END);
 	REFUSED(ops->grow(&call, "web0-2", 32 << 20, &err), VMF_E_UNSUPPORTED,
 		"has 64 MiB and cannot shrink to 32 MiB");
 	REFUSED(ops->grow(&call, "clone-0", 100 << 20, &err), VMF_E_UNSUPPORTED,
@@ -358,9 +358,9 @@ START_TEST(grow_only_larger)
 	/* LVM resizes origins only while they are closed */
 	OK(ops->grow(&call, "web0-0", 100 << 20, &err));
 	did("lvchange -an vg0/web0-0", "lvextend --yes -L 104857600b vg0/web0-0",
-		"lvchange -ay -K vg0/web0-0", NULL);
+		"lvchange -ay -K vg0/web0-0", LVM_END);
 	OK(ops->grow(&call, "thin-0", UINT64_C(1) << 40, &err));
-	did("lvextend --yes -L 1099511627776b vg0/thin-0", NULL);
+	did("lvextend --yes -L 1099511627776b vg0/thin-0", LVM_END);
 }
 END_TEST
 
@@ -401,10 +401,10 @@ END_TEST
 START_TEST(snapshots_are_removed)
 {
 	OK(ops->snapshot_remove(&call, "web0-0", "one", &err));
-	did(REMOVE("tsKY3W-ts5e-8XAU-ruFI-48Pd-36ln-Uu8kFS", "web0-0.one"), NULL);
+	did(REMOVE("tsKY3W-ts5e-8XAU-ruFI-48Pd-36ln-Uu8kFS", "web0-0.one"), LVM_END);
 	OK(ops->snapshot_remove(&call, "web0-0", "two", &err));
 	OK(ops->snapshot_remove(&call, "nobody", "one", &err));
-	did(NULL, NULL);
+	did(LVM_END);
 	REFUSED(ops->snapshot_remove(&call, "web0-0", "lvol0", &err), VMF_E_PERMISSION,
 		"lvol0 was not made by vmf");
 }
@@ -414,11 +414,11 @@ START_TEST(clones)
 {
 	use("\"snapshot_size\": \"8M\"");
 	OK(ops->clone(&call, "gold", NULL, "web1-0", 0, &err));
-	did("lvcreate --yes --snapshot -n web1-0 -L 8388608b" TAGS " vg0/gold", NULL);
+	did("lvcreate --yes --snapshot -n web1-0 -L 8388608b" TAGS " vg0/gold", LVM_END);
 	OK(ops->clone(&call, "thin-0", "one", "web1-0", 0, &err));
 	did("lvcreate --yes --snapshot --permission rw --setactivationskip n --activate y -n web1-0" TAGS
 	    " vg0/thin-0.one",
-		NULL);
+		LVM_END);
 	REFUSED(ops->clone(&call, "web0-0", "one", "web1-0", 0, &err), VMF_E_UNSUPPORTED,
 		"is a thick snapshot");
 	REFUSED(ops->clone(&call, "clone-0", NULL, "web1-0", 0, &err), VMF_E_UNSUPPORTED,
@@ -450,14 +450,14 @@ START_TEST(rollback_thin)
 		did(make, "lvrename vg0 thin-0 thin-0+old", "lvrename vg0 thin-0+new thin-0",
 			"lvremove --yes --select (lv_uuid=\"SjDskx-jLFR-NBIk-RwxY-TCro-ZWfv-igxODs\") && "
 			"lv_tags=vmf && lv_role!=thickorigin vg0/thin-0+old",
-			NULL);
+			LVM_END);
 	}
 	REFUSED(ops->rollback(&call, "thin-0", "two", 0, &err), VMF_E_NOT_FOUND, "no snapshot \"two\"");
 	REFUSED(ops->rollback(&call, "gold", "one", 0, &err), VMF_E_PERMISSION, "was not made by vmf");
 	REFUSED(ops->rollback(&call, "web0-0", "lvol0", 0, &err), VMF_E_PERMISSION, "was not made by vmf");
 	call.dry_run = 1;
 	OK(ops->rollback(&call, "thin-0", "one", 0, &err));
-	did(NULL, NULL);
+	did(LVM_END);
 }
 END_TEST
 
