@@ -229,7 +229,7 @@ START_TEST(create_thick_and_thin)
 	did("lvcreate --yes -n new-0 --type thin -V 1099511627776b --thinpool pool" TAGS " vg0", LVM_END);
 	call.dry_run = 1;
 	OK(ops->create(&call, "new-0", 10 << 20, &err));
-	did(LVM_END);
+	did(NULL, LVM_END);
 }
 END_TEST
 
@@ -312,7 +312,7 @@ START_TEST(remove_only_ours)
 	OK(ops->remove(&call, "web0-0.one", &err));
 	OK(ops->remove(&call, "pool", &err));
 	OK(ops->remove(&call, ".vmf-half-0", &err));
-	did(LVM_END);
+	did(NULL, LVM_END);
 	OK(ops->remove(&call, "web0-2", &err));
 	did(REMOVE("68r3sn-MNFc-Xy1q-ndNB-lL2F-T4kZ-ghA2IX", "web0-2"), LVM_END);
 	/* with its snapshots; a thin clone of one lives on */
@@ -323,7 +323,7 @@ START_TEST(remove_only_ours)
 		LVM_END);
 	call.dry_run = 1;
 	OK(ops->remove(&call, "thin-0", &err));
-	did(LVM_END);
+	did(NULL, LVM_END);
 }
 END_TEST
 
@@ -336,7 +336,7 @@ START_TEST(rename_with_snapshots)
 	REFUSED(ops->rename(&call, "nobody", "somebody", &err), VMF_E_NOT_FOUND, "no volume \"nobody\"");
 	/* done already, but for the snapshot */
 	OK(ops->rename(&call, "was-0", "web0-0", &err));
-	did(LVM_END);
+	did(NULL, LVM_END);
 	/* there, but another VM's */
 	REFUSED(ops->rename(&call, "was-0", "clone-0", &err), VMF_E_NOT_FOUND, "no volume \"was-0\"");
 }
@@ -348,7 +348,7 @@ START_TEST(grow_only_larger)
 	did("lvextend --yes -L 104857600b vg0/web0-2", LVM_END);
 	/* what rounds up to what it has */
 	OK(ops->grow(&call, "web0-2", (64 << 20) - 5, &err));
-	did(LVM_END);
+	did(NULL, LVM_END);
 	REFUSED(ops->grow(&call, "web0-2", 32 << 20, &err), VMF_E_UNSUPPORTED,
 		"has 64 MiB and cannot shrink to 32 MiB");
 	REFUSED(ops->grow(&call, "clone-0", 100 << 20, &err), VMF_E_UNSUPPORTED,
@@ -404,7 +404,7 @@ START_TEST(snapshots_are_removed)
 	did(REMOVE("tsKY3W-ts5e-8XAU-ruFI-48Pd-36ln-Uu8kFS", "web0-0.one"), LVM_END);
 	OK(ops->snapshot_remove(&call, "web0-0", "two", &err));
 	OK(ops->snapshot_remove(&call, "nobody", "one", &err));
-	did(LVM_END);
+	did(NULL, LVM_END);
 	REFUSED(ops->snapshot_remove(&call, "web0-0", "lvol0", &err), VMF_E_PERMISSION,
 		"lvol0 was not made by vmf");
 }
@@ -457,7 +457,7 @@ START_TEST(rollback_thin)
 	REFUSED(ops->rollback(&call, "web0-0", "lvol0", 0, &err), VMF_E_PERMISSION, "was not made by vmf");
 	call.dry_run = 1;
 	OK(ops->rollback(&call, "thin-0", "one", 0, &err));
-	did(LVM_END);
+	did(NULL, LVM_END);
 }
 END_TEST
 

@@ -179,7 +179,7 @@ START_TEST(selves_are_told_apart)
 	OK(ops->list(&call, NULL, &list, &err));
 	ck_assert_str_eq(list.items[0].id, "/dev/vg0/a+old");
 	OK(ops->remove(&call, "nobody", &err));
-	did(LVM_END);
+	did(NULL, LVM_END);
 }
 END_TEST
 
@@ -210,7 +210,7 @@ START_TEST(leftovers_go)
 		if (i < 2)
 			did(REMOVE("X", ".vmf-x"), LVM_END);
 		else
-			did(LVM_END);
+			did(NULL, LVM_END);
 	}
 	/* a dry run touches nothing */
 	free(text);
@@ -218,7 +218,7 @@ START_TEST(leftovers_go)
 	lvs = text;
 	call.dry_run = 1;
 	OK(ops->remove(&call, "nobody", &err));
-	did(LVM_END);
+	did(NULL, LVM_END);
 }
 END_TEST
 
