@@ -180,6 +180,13 @@ int vm_volume_look(const struct plugin *plugin, const struct vm_call *call, cons
 	struct vmf_error *err);
 /* The same of a disk's. */
 int vm_disk_volume(struct vm *vm, const struct vm_disk *disk, struct vmf_volume *volume, struct vmf_error *err);
+/* What keeps the guest from writing to one of its disks, as that one's store says, and the command that mends it;
+ * NULL: nothing that they know of. Asks the stores, quietly. To be freed. (volume.c) */
+struct vm_trouble {
+	char *what, *remedy;
+};
+void vm_storage_trouble(struct vm *vm, struct vm_trouble *trouble);
+void vm_trouble_free(struct vm_trouble *trouble);
 
 /* ---- many volumes at once (volumes.c) ----------------------------------------------------- */
 

@@ -42,6 +42,32 @@ int vm_disk_volume(
 	return 0;
 }
 
+void vm_storage_trouble(struct vm *vm, struct vm_trouble *trouble)
+{
+	struct vmf_error quiet = VMF_ERROR_INIT;
+	struct vmf_volume v;
+
+	*trouble = (struct vm_trouble){.what = NULL};
+	if (vm_resolve(vm, &quiet) == 0) {
+		for (size_t i = 0; i < vm->n_disks && !trouble->what; i++) {
+			if (vm_disk_volume(vm, &vm->disks[i], &v, &quiet) < 0 || !v.trouble)
+				continue;
+			trouble->what = str_dup(v.trouble);
+			trouble->remedy = v.remedy ? str_dup(v.remedy) : NULL;
+		}
+	}
+	if (quiet.message)
+		log_debug("%s", quiet.message);
+	error_clear(&quiet);
+}
+
+void vm_trouble_free(struct vm_trouble *trouble)
+{
+	free(trouble->what);
+	free(trouble->remedy);
+	memset(trouble, 0, sizeof(*trouble));
+}
+
 /* ---- empty ones --------------------------------------------------------------------------- */
 
 static uint64_t size_of(json_t *args, const char *key)

@@ -280,6 +280,8 @@ struct vmf_volume {
 	const char *owner_uuid; /* the VM's that it is marked for, or NULL */
 	const char *origin;     /* the volume (or volume@snapshot) that it stands on, or NULL */
 	uint32_t in_use;        /* opened by somebody */
+	const char *trouble;    /* why a guest cannot write to it: "thin pool vg0/pool is full", or NULL */
+	const char *remedy;     /* the command that mends it: "lvextend -L +1G vg0/pool", or NULL */
 };
 
 struct vmf_volume_list {
