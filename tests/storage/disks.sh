@@ -5,6 +5,7 @@
 
 . "${0%/*}/lib.sh"
 
+modprobe fuse
 mkdir -p "$VMF_HOME/etc/vms"
 vgcreate -q vg0 /dev/vda >"$out" 2>&1
 lvcreate -qq -y --type thin-pool -L 200M -n pool vg0 >>"$out" 2>&1
