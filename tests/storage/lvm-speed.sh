@@ -48,14 +48,14 @@ by_dd()
 noise()
 {
 	head -c 1M /dev/urandom >"$scratch/noise"
-	for ((i = 0; i < 512; i++)); do cat "$scratch/noise"; done | dd of="$1" bs=1M iflag=fullblock oflag=direct status=none
+	for ((i = 0; i < 256; i++)); do cat "$scratch/noise"; done | dd of="$1" bs=1M iflag=fullblock oflag=direct status=none
 }
 
 vgcreate -q vg0 /dev/vda /dev/vdb >"$out" 2>&1
-ok "a volume of 512 MB" "$VMF" gold newimg 512M
+ok "a volume of 256 MB" "$VMF" gold newimg 256M
 ok "with something in it" noise /dev/vg0/gold-0
-ok "another one, for dd" lvcreate -qq -y -L 512M -n dd vg0
-for _ in 1 2 3 4 5; do
+ok "another one, for dd" lvcreate -qq -y -L 256M -n dd vg0
+for _ in 1 2 3; do
 	ok "dd copies it" by_dd
 	tail -n 1 "$out" | sed 's/^/# /'
 	ok "vmf copies it, and it is the same" by_vmf
