@@ -112,8 +112,10 @@ static int volume_uncreate(struct vm *vm, json_t *args, struct vmf_error *err)
 	if (vm_recorded_load(vm, args, &r, err) < 0)
 		return -1;
 	vm_call_recorded(vm, &r, &call);
-	if (vm_volume_look(r.plugin, &call, r.volume, &v, NULL) == 0 && v.is_ours &&
-		(!v.owner_uuid || str_equal(v.owner_uuid, r.uuid)))
+	rc = vm_volume_look(r.plugin, &call, r.volume, &v, err);
+	/* where there is none, something of one may be left that has no name yet */
+	if (rc == 0 && r.plugin->ops.storage.remove &&
+		(!v.name || (v.is_ours && (!v.owner_uuid || str_equal(v.owner_uuid, r.uuid)))))
 		rc = r.plugin->ops.storage.remove(&call.call, r.volume, err);
 	vm_recorded_free(&r);
 	return rc;

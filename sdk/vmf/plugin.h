@@ -182,7 +182,12 @@ struct vmf_run {
 	char *out;               /* set by the host: captured output, NUL-terminated, host's memory */
 	char *err;               /* set by the host: the last 4 KiB of stderr */
 	int status;              /* set by the host: exit code, or 128 + signal */
+	uint32_t flags;          /* VMF_RUN_* */
 };
+
+/* If the host is killed, so is the program: for one that leaves nothing half done, and that must not go on behind the
+ * back of whoever repairs or repeats the operation. */
+#define VMF_RUN_DIES_WITH_HOST 0x1u
 
 struct vmf_host {
 	uint32_t size;
