@@ -72,7 +72,7 @@ ok "destroy" watch "$VMF" tan destroy --yes
 called "takes one command for a thin volume and its snapshots" lvs lvremove
 ok "the clone is there" marked /dev/vg0/two-0 first
 ok "storage list" watch "$VMF" storage list
-says "shows size and free" 'volume group vg0.*1\.9+[0-9]*G'
+says "shows size and free" 'volume group vg0.*2G.*1\.8G'
 says "and how full a thin pool is" 'thin pool vg0/pool.*200M.*[0-9]+%.*[0-9]+%'
 called "takes one look at all storages of a volume group, and one at the one that is not there" lvs lvs
 [ -z "$("$VMF" storage orphans 2>"$out")" ]
