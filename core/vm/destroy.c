@@ -49,15 +49,14 @@ const struct step step_file_remove = {"file-remove", file_remove, NULL};
 
 /* Whether vmf made it for this VM, and is to remove it. A store that does not answer is no reason to forget
  * the disk. */
-static int is_to_go(struct vm *vm, const struct vm_disk *d, bool *is_it, struct vmf_error *err)
+static int is_to_go(
+	struct vm *vm, const struct vm_disk *d, struct vmf_volume *v, bool *is_it, struct vmf_error *err)
 {
-	struct vmf_volume v;
-
 	*is_it = false;
-	if (vm_disk_volume(vm, d, &v, err) < 0)
+	if (vm_disk_volume(vm, d, v, err) < 0)
 		return vmf_context(err, "vm \"%s\"", vm->name);
-	*is_it = v.name && vm_disk_is_ours(vm, &v);
-	if (v.name && !*is_it)
+	*is_it = v->name && vm_disk_is_ours(vm, v);
+	if (v->name && !*is_it)
 		log_warn("vm \"%s\": volume %s of storage \"%s\" was not made by vmf for it, and stays",
 			vm->name, d->volume, d->instance);
 	return 0;
@@ -65,10 +64,13 @@ static int is_to_go(struct vm *vm, const struct vm_disk *d, bool *is_it, struct 
 
 /* Asked before the first one goes: that of two disks the second cannot be removed is no time to find out
  * later. */
-static int try_remove(struct vm *vm, const struct vm_disk *d, struct vmf_error *err)
+static int try_remove(
+	struct vm *vm, const struct vm_disk *d, const struct vmf_volume *v, struct vmf_error *err)
 {
 	struct vm_call call;
 
+	if (vm_need_bare(vm, d, v, err) < 0)
+		return vmf_context(err, "vm \"%s\": disk \"%s\"", vm->name, d->title);
 	vm_call_disk(vm, d, &call);
 	call.call.dry_run = 1;
 	if (d->plugin->ops.storage.remove && d->plugin->ops.storage.remove(&call.call, d->volume, err) < 0)
@@ -87,14 +89,15 @@ static int plan_volumes(struct vm *vm, struct plan *plan, struct vmf_error *err)
 {
 	for (size_t i = 0; i < vm->n_disks; i++) {
 		struct vm_disk *d = &vm->disks[i];
+		struct vmf_volume v;
 		json_t *record;
 		bool is_it;
 
-		if (is_to_go(vm, d, &is_it, err) < 0)
+		if (is_to_go(vm, d, &v, &is_it, err) < 0)
 			return -1;
 		if (!is_it)
 			continue;
-		if (try_remove(vm, d, err) < 0)
+		if (try_remove(vm, d, &v, err) < 0)
 			return -1;
 		record = vm_record(vm, d->plugin, d->opts, d->instance, d->slot, d->index, d->volume);
 		plan_add(plan, &step_volume_remove, record, "remove volume %s of storage \"%s\" (%s)",
