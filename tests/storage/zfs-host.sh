@@ -12,62 +12,6 @@ storage "z" { zfs { } }
 END
 ok "the pool is made" new_pool
 
-# ---- mounts -----------------------------------------------------------------------------------------
-
-# little_endian NUMBER: four bytes
-little_endian()
-{
-	local byte
-
-	for byte in $(($1 & 255)) $(($1 >> 8 & 255)) $(($1 >> 16 & 255)) $(($1 >> 24 & 255)); do
-		printf '%b' "\\0$(printf %o $byte)"
-	done
-}
-
-# partition DEVICE: one Linux partition, from sector 2048 to its end, as a PC's partition table says it
-partition()
-{
-	{
-		printf '\000\000\000\000\203\000\000\000'
-		little_endian 2048
-		little_endian $(($(blockdev --getsz "$1") - 2048))
-	} | dd of="$1" bs=1 seek=446 conv=notrunc status=none
-	printf '\125\252' | dd of="$1" bs=1 seek=510 conv=notrunc,fsync status=none
-}
-
-# made_by_guest DEVICE: a filesystem with a file on it, in the first partition
-made_by_guest()
-{
-	local loop
-
-	partition "$1" && loop=$(losetup -f --show -o 1048576 "$1") && mke2fs -q -t ext2 "$loop" && mkdir -p "$scratch/mnt" &&
-		mount "$loop" "$scratch/mnt" && echo "of the guest" >"$scratch/mnt/file" && umount "$scratch/mnt" && losetup -d "$loop"
-}
-
-run "$VMF" web newimg
-ok "a disk with a partition and a file" made_by_guest "$(device web-0)"
-before=$(sum web-0)
-ok "it is mounted" "$VMF" web disk mount 0 "$scratch/web"
-ok "the partition's file is there" grep -x "of the guest" "$scratch/web/part1/file"
-ok "nothing can be written" bash -c "! touch '$scratch/web/part1/other'"
-fails "the VM does not start meanwhile" 6 "$VMF" web start
-says "the hint says why" "hint: .*disk umount 0"
-fails "nor is it rolled back or destroyed" 6 "$VMF" web destroy --yes
-ok "it can have a snapshot" "$VMF" web snapshot mounted
-ok "it is unmounted" "$VMF" web disk umount 0
-ok "and is as it was" [ "$(sum web-0)" = "$before" ]
-ok "for writing, if that is said" "$VMF" web disk mount 0 "$scratch/web" --rw
-ok "it can be written to" bash -c "echo 'of the host' >'$scratch/web/part1/other'"
-fails "no snapshot then" 6 "$VMF" web snapshot writing
-ok "it is unmounted" "$VMF" web disk umount 0
-ok "once more" "$VMF" web disk mount 0 "$scratch/web"
-ok "what was written is there" grep -x "of the host" "$scratch/web/part1/other"
-ok "and is unmounted" "$VMF" web disk umount 0
-ok "nothing of it is left" bash -c "[ -z \"\$(losetup -a)\" ] && [ -z \"\$('$VMF' --json web info | grep -o 'of the host')\" ]"
-ok "back to before" "$VMF" web rollback mounted
-ok "it has what it had" [ "$(sum web-0)" = "$before" ]
-ok "it goes" "$VMF" web destroy --yes
-
 # ---- how often zfs is run ---------------------------------------------------------------------------
 
 mkdir "$scratch/bin"
@@ -133,6 +77,62 @@ ok "with it" modprobe zfs
 ok "and the pool" zpool import -d /dev tank
 ok "it goes on" "$VMF" web newimg
 ok "the first is as it was" has web-0 1
+ok "it goes" "$VMF" web destroy --yes
+
+# ---- mounts -----------------------------------------------------------------------------------------
+
+# little_endian NUMBER: four bytes
+little_endian()
+{
+	local byte
+
+	for byte in $(($1 & 255)) $(($1 >> 8 & 255)) $(($1 >> 16 & 255)) $(($1 >> 24 & 255)); do
+		printf '%b' "\\0$(printf %o $byte)"
+	done
+}
+
+# partition DEVICE: one Linux partition, from sector 2048 to its end, as a PC's partition table says it
+partition()
+{
+	{
+		printf '\000\000\000\000\203\000\000\000'
+		little_endian 2048
+		little_endian $(($(blockdev --getsz "$1") - 2048))
+	} | dd of="$1" bs=1 seek=446 conv=notrunc status=none
+	printf '\125\252' | dd of="$1" bs=1 seek=510 conv=notrunc,fsync status=none
+}
+
+# made_by_guest DEVICE: a filesystem with a file on it, in the first partition
+made_by_guest()
+{
+	local loop
+
+	partition "$1" && loop=$(losetup -f --show -o 1048576 "$1") && mke2fs -q -t ext2 "$loop" && mkdir -p "$scratch/mnt" &&
+		mount "$loop" "$scratch/mnt" && echo "of the guest" >"$scratch/mnt/file" && umount "$scratch/mnt" && losetup -d "$loop"
+}
+
+run "$VMF" web newimg
+ok "a disk with a partition and a file" made_by_guest "$(device web-0)"
+before=$(sum web-0)
+ok "it is mounted" "$VMF" web disk mount 0 "$scratch/web"
+ok "the partition's file is there" grep -x "of the guest" "$scratch/web/part1/file"
+ok "nothing can be written" bash -c "! touch '$scratch/web/part1/other'"
+fails "the VM does not start meanwhile" 6 "$VMF" web start
+says "the hint says why" "hint: .*disk umount 0"
+fails "nor is it rolled back or destroyed" 6 "$VMF" web destroy --yes
+ok "it can have a snapshot" "$VMF" web snapshot mounted
+ok "it is unmounted" "$VMF" web disk umount 0
+ok "and is as it was" [ "$(sum web-0)" = "$before" ]
+ok "for writing, if that is said" "$VMF" web disk mount 0 "$scratch/web" --rw
+ok "it can be written to" bash -c "echo 'of the host' >'$scratch/web/part1/other'"
+fails "no snapshot then" 6 "$VMF" web snapshot writing
+ok "it is unmounted" "$VMF" web disk umount 0
+ok "once more" "$VMF" web disk mount 0 "$scratch/web"
+ok "what was written is there" grep -x "of the host" "$scratch/web/part1/other"
+ok "and is unmounted" "$VMF" web disk umount 0
+ok "nothing of it is left" bash -c "[ -z \"\$(losetup -a)\" ] && [ -z \"\$('$VMF' --json web info | grep -o 'of the host')\" ]"
+ok "back to before" "$VMF" web rollback mounted
+ok "it has what it had" [ "$(sum web-0)" = "$before" ]
 ok "it goes" "$VMF" web destroy --yes
 
 # ---- many -------------------------------------------------------------------------------------------
