@@ -30,7 +30,7 @@ costs()
 	shift 2
 	: >"$scratch/zfs-calls"
 	PATH=$scratch/bin:$PATH "$@" >"$out" 2>&1 </dev/null && n=$(wc -l <"$scratch/zfs-calls") && cat "$scratch/zfs-calls" >>"$out" &&
-		[ "$n" -ge 1 ] && [ "$n" -le "$most" ]
+		[ "$n" -le "$most" ] && { [ "$n" -ge 1 ] || [ "$most" = 0 ]; }
 	result $? "$name: $n calls of zfs, at most $most"
 }
 
@@ -41,7 +41,7 @@ costs "a copy-on-write clone of it: one that makes it" 3 "$VMF" c1 clone --from 
 costs "one of the disk as it is: three" 5 "$VMF" c2 clone --from web
 costs "a start" 1 "$VMF" web start
 costs "a snapshot of a running VM" 3 "$VMF" web snapshot two
-costs "a stop" 1 "$VMF" web stop
+costs "a stop" 0 "$VMF" web stop
 costs "a roll back" 6 "$VMF" web rollback two
 costs "a removal" 5 "$VMF" c2 destroy --yes
 ok "all go" bash -c "'$VMF' c1 destroy --yes && '$VMF' web destroy --yes"
