@@ -341,13 +341,13 @@ struct vm_snapshots {
 	size_t n_disks; /* of the VM, but for read-only ones, which have none */
 };
 
-/* All disks or none; a running guest is paused meanwhile. */
-int vm_snapshot(struct vm *vm, const char *name, struct vmf_error *err);
+/* All disks or none; a running guest is paused meanwhile. ONLY: titles of the disks that are meant; NULL or none: all. */
+int vm_snapshot(struct vm *vm, const char *name, const struct strv *only, struct vmf_error *err);
 int vm_snapshots(struct vm *vm, struct vm_snapshots *all, struct vmf_error *err);
 void vm_snapshots_free(struct vm_snapshots *all);
 int vm_snapshot_remove(struct vm *vm, const char *name, struct vmf_error *err);
 /* Of a VM that is off. FLAGS: VMF_SNAPSHOT_*. */
-int vm_rollback(struct vm *vm, const char *name, uint32_t flags, struct vmf_error *err);
+int vm_rollback(struct vm *vm, const char *name, const struct strv *only, uint32_t flags, struct vmf_error *err);
 
 enum vm_clone_how { CLONE_ANY, CLONE_COW, CLONE_COPY };
 
