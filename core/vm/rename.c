@@ -99,6 +99,7 @@ static int plan_volumes(struct vm *vm, struct plan *plan, const char *new_name, 
 		struct vm_disk *d = &vm->disks[i];
 		autofree char *volume = NULL;
 		struct vmf_volume v;
+		struct vm_call call;
 		json_t *record;
 
 		/* a volume that the definition calls by a name of its own keeps it */
@@ -111,6 +112,10 @@ static int plan_volumes(struct vm *vm, struct plan *plan, const char *new_name, 
 		if (vm_disk_volume(vm, d, &v, err) < 0 || vm_need_bare(vm, d, &v, err) < 0)
 			return -1;
 		volume = str_printf("%s%s", new_prefix, d->volume + n);
+		vm_call_disk(vm, d, &call);
+		call.call.dry_run = 1;
+		if (v.name && d->plugin->ops.storage.rename(&call.call, d->volume, volume, err) < 0)
+			return vmf_context(err, "storage \"%s\": volume \"%s\"", d->instance, d->volume);
 		record = vm_record(vm, d->plugin, d->opts, d->instance, d->slot, d->index, d->volume);
 		json_object_set_new(record, "new", json_string(volume));
 		plan_add(plan, &step_volume_rename, record, "rename volume %s to %s in storage \"%s\" (%s)",
