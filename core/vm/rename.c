@@ -17,7 +17,7 @@ static int rename_volume(struct vm *vm, json_t *args, bool back, struct vmf_erro
 	const char *new_name = json_string_value(json_object_get(args, "new"));
 	struct vm_recorded r;
 	struct vm_call call;
-	const char *from, *to;
+	const char *from, *to, *beside = json_string_value(json_object_get(args, "beside"));
 	int rc = 0;
 
 	if (vm_recorded_load(vm, args, &r, err) < 0)
@@ -29,6 +29,10 @@ static int rename_volume(struct vm *vm, json_t *args, bool back, struct vmf_erro
 		struct vmf_volume v;
 
 		rc = vm_volume_look(r.plugin, &call, from, &v, err);
+		if (rc < 0 || !v.name)
+			goto out;
+		/* undone before: what is called so now is what was there first */
+		rc = beside ? vm_volume_look(r.plugin, &call, beside, &v, err) : 0;
 		if (rc < 0 || !v.name)
 			goto out;
 	}

@@ -1,410 +1,239 @@
 # SPDX-License-Identifier: ISC
 # shellcheck shell=bash
 #
-# What vmf's verbs on disks mean, as one table that is tried on every store ($store, see stores.sh). A line of it is
+# One table of cases for all stores: a verb means the same everywhere, and where a store cannot do something it says so and names
+# another way. The test that sources this, after lib.sh, has made the store: STORE is qcow2, raw, thick, thin or zfs, a column of the
+# table; VMF's configuration has it as the storage "s".
 #
-#	EXPECTED | WORDS | PATTERN
-#
-# EXPECTED is one value for all stores, and behind it those of stores that differ: "0 raw=12 zfs=6"; "-" passes over the line.
-#
-#	0 | a newimg       vmf is run with the words and must have that exit status. A line of what it says fits the pattern, if
-#	                   there is one. Where it fails, nothing has changed; where the store cannot do it (12), a hint names
-#	                   another way. A dry run before it ($dry = yes) has the same exit status, or that behind dry=, and
-#	                   changes nothing, too.
-#	1 | = content a-0  a fact, as a function below or in stores.sh prints it
-#	  | : write a-0 1  done past vmf; it must succeed
+#	case_is NAME STATUS... -- WORD...     vmf WORD... ends with the status of our column; what fails changes nothing
+#	case_has VM DISK BYTE                 the disk's first MiB is that byte
 
-. "${BASH_SOURCE[0]%/*}/stores.sh"
+columns="qcow2 raw thick thin zfs"
 
-# ---- facts ------------------------------------------------------------------------------------------------
-
-# names: of a VM's snapshots
-snapshots()
-{
-	"$VMF" --json "$1" snapshots | jq -r '.snapshots[] | select(.complete).name' | joined
-}
-
-disks()
-{
-	"$VMF" "$1" drives --names | sort | joined
-}
-
-# field VM DISK KEY: of what drives says
-field()
+# volume VM DISK KEY: of what drives says
+volume()
 {
 	"$VMF" --json "$1" drives | jq -r --arg d "$2" ".drives[] | select(.disk == \$d) | .$3"
 }
 
-# MiB
-size()
+put()
 {
-	echo $(($(field "$1" "$2" size_bytes) >> 20))
+	local path
+
+	path=$(volume "$1" "$2" path) || return
+	case $STORE in
+	qcow2) qemu-io -f qcow2 -c "write -P $3 0 1M" "$path" ;;
+	raw) qemu-io -f raw -c "write -P $3 0 1M" "$path" ;;
+	*) head -c 1048576 /dev/zero | tr '\0' "\\$(printf %03o "$3")" | dd of="$path" bs=1M conv=notrunc,fsync status=none ;;
+	esac
 }
 
-can()
+has()
 {
-	"$VMF" --json storage list | jq -r '.[] | select(.name == "s").can | sort | join(",")'
+	local path
+
+	path=$(volume "$1" "$2" path) || return
+	case $STORE in
+	qcow2 | raw)
+		# a clone of a raw volume is a qcow2 file that stands on it
+		qemu-io -r -f "$(volume "$1" "$2" format)" -c "read -P $3 0 1M" "$path" >"$scratch/has" && ! grep -q 'verification failed' "$scratch/has"
+		;;
+	*)
+		[ "$(head -c 1048576 "$path" | cksum)" = \
+			"$(head -c 1048576 /dev/zero | tr '\0' "\\$(printf %03o "$3")" | cksum)" ]
+		;;
+	esac
 }
 
-orphans()
+case_has()
 {
-	"$VMF" --json storage orphans | jq -r '.. | .volume? // empty' | sort | joined
+	ok "$STORE: disk $2 of $1 has what it should" has "$1" "$2" "$3"
 }
 
-status()
+# All that vmf knows: definitions, volumes, snapshots. Room that is used is left out: filesystems tell it late.
+everything()
 {
-	"$VMF" "$1" status | sed 's/^[^:]*: \([a-z]*\).*/\1/'
+	local vm
+
+	cat "$VMF_HOME"/etc/vms/*.conf 2>/dev/null
+	"$VMF" --json storage volumes s | jq -cS 'walk(if type == "object" then del(.used_bytes) else . end)'
+	for vm in $("$VMF" list --names); do
+		"$VMF" --json "$vm" snapshots | jq -cS 'walk(if type == "object" then del(.used_bytes) else . end)'
+	done
 }
 
-is_at()
-{
-	[ "$(field "$1" "$2" path)" = "$(path "$1-$2")" ] && echo yes
-}
-
-# ---- done past vmf ----------------------------------------------------------------------------------------
-
-# forget VM: its definition goes, its volumes stay
-forget()
-{
-	rm "$VMF_HOME/etc/vms/$1.conf"
-}
-
-# user VM VOLUME: a VM that is to use a volume of somebody else's
-user()
-{
-	echo "disk \"x\" { volume = \"$2\" }" >"$VMF_HOME/etc/vms/$1.conf"
-}
-
-# is_image FILE FORMAT MIB: it begins with the image, and is so large
-is_image()
-{
-	qemu-img convert -f "$2" -O raw "$1" "$scratch/got.raw" && [ "$(stat -c %s "$scratch/got.raw")" = $(($3 << 20)) ] &&
-		cmp -n $((6 << 20)) "$scratch/img.raw" "$scratch/got.raw"
-}
-
-remove()
-{
-	rm -f "$@"
-}
-
-# ---- the table is read ------------------------------------------------------------------------------------
-
-# expected WHO WORD...: the value for a store, or a dry run
+# Ours of STATUS...
 expected()
 {
-	local who=$1 word value=
+	local column status=
+
+	for column in $columns; do
+		[ "$column" != "$STORE" ] || status=$1
+		shift
+	done
+	echo "$status"
+}
+
+case_is()
+{
+	local name=$1 statuses=() status got
 
 	shift
-	for word; do
-		case $word in
-		"$who="*) value=${word#*=} ;;
-		*=*) ;;
-		*) value=${value:-$word} ;;
-		esac
+	while [ "$1" != -- ]; do
+		statuses+=("$1")
+		shift
 	done
-	echo "$value"
-}
-
-state()
-{
-	(cd "$VMF_HOME" && find . -path ./run -prune -o -path ./lib/log -prune -o -type f -print0 | sort -z | xargs -0r sha256sum)
-	store_state
-}
-
-# unchanged NAME: whether the state is that of $scratch/before
-unchanged()
-{
-	state >"$scratch/after"
-	diff "$scratch/before" "$scratch/after" >>"$out" || {
-		echo "$1 has changed that" >>"$out"
-		false
-	}
-}
-
-# verbs NAME STATUS PATTERN WORD...
-verbs()
-{
-	local name=$1 wanted=$2 pattern=$3 got bad=0
-
-	shift 3
-	[ "$wanted" = 0 ] && [ "${dry-no}" != yes ] || state >"$scratch/before"
-	if [ "${dry-no}" = yes ]; then
-		run "$VMF" --dry-run "$@"
-		got=$?
-		[ $got = "$dry_value" ] || { echo "exit status $got of the dry run, not $dry_value" >>"$out" && bad=1; }
-		unchanged "the dry run" || bad=1
-		[ $bad = 0 ] || { result 1 "$name: dry run" && return; }
-	fi
+	shift
+	status=$(expected "${statuses[@]}")
+	[ "$status" = 0 ] || everything >"$scratch/before"
 	run "$VMF" "$@"
 	got=$?
-	[ $got = "$wanted" ] || { echo "exit status $got, not $wanted" >>"$out" && bad=1; }
-	[ $got = 0 ] || [ "$wanted" = 0 ] || unchanged "the failure" || bad=1
-	[ -z "$pattern" ] || grep -Eq -- "$pattern" "$out" || { echo "no line fits: $pattern" >>"$out" && bad=1; }
-	[ $got != 12 ] || grep -q '^vmf: hint: ' "$out" || { echo "no hint names another way" >>"$out" && bad=1; }
-	result $bad "$name"
+	if [ "$status" != 0 ]; then
+		everything | diff "$scratch/before" - >"$scratch/diff" || { cat "$scratch/diff" >>"$out" && got="$got, and it changed something"; }
+		# an inability names another way
+		[ "$status" != 12 ] || grep -q '^vmf: hint: ' "$out" || got="$got, without a hint"
+	fi
+	[ "$got" = "$status" ] || echo "exit status $got, not $status" >>"$out"
+	[ "$got" = "$status" ]
+	result $? "$STORE: $name"
 }
 
-# table GROUP: reads it, if $cases names its group or nothing
-table()
+# ---- the table --------------------------------------------------------------------------------------
+
+truncate -s 3M "$scratch/three.raw"
+printf '\125%.0s' {1..512} | dd of="$scratch/three.raw" conv=notrunc status=none
+
+#                                                         qcow2  raw thick thin  zfs
+case_is "a VM and two disks"                                  0    0    0    0    0  -- a create --disk 8M --disk 8M
+put a 0 1 && put a 1 11
+case_has a 0 1
+case_is "its name is taken"                                   5    5    5    5    5  -- a create --disk 8M
+case_is "no size"                                             2    2    2    2    2  -- a newimg 0M
+case_is "no such size"                                        2    2    2    2    2  -- a newimg 8X
+case_is "no such storage"                                     3    3    3    3    3  -- a disk add 8M --storage nowhere
+case_is "its next disk"                                       0    0    0    0    0  -- a newimg 8M
+case_is "one with a name"                                     0    0    0    0    0  -- a disk add 8M --name data
+case_is "a name that is taken"                                5    5    5    5    5  -- a disk add 8M --name data
+put a data 13
+case_is "it grows"                                            0    0    0    0    0  -- a disk resize data 16M
+case_has a data 13
+case_is "by some more"                                        0    0    0    0    0  -- a disk resize data +4M
+ok "$STORE: it has that size" [ "$(volume a data size_bytes)" = $((20 << 20)) ]
+case_is "it does not shrink"                                 12   12   12   12   12  -- a disk resize data 8M
+case_is "a disk that is not there"                            4    4    4    4    4  -- a disk resize nothing 8M
+case_is "it is removed"                                       0    0    0    0    0  -- a disk rm data --yes
+case_is "once more"                                           4    4    4    4    4  -- a disk rm data --yes
+case_is "another, too"                                        0    0    0    0    0  -- a disk rm 2 --yes
+case_is "an image"                                            0    0    0    0    0  -- a disk export 0 "$scratch/$STORE.raw"
+case_is "its file is there already"                           5    5    5    5    5  -- a disk export 0 "$scratch/$STORE.raw"
+put a 0 2
+case_is "the image comes back"                                0    0    0    0    0  -- a disk import 0 "$scratch/$STORE.raw" --yes
+case_has a 0 1
+case_is "no image"                                            4    4    4    4    4  -- a disk import 0 "$scratch/none.raw" --yes
+case_is "a disk of an image"                                  0    0    0    0    0  -- a disk add --name i --image "$scratch/three.raw"
+case_is "smaller than the image"                              2    2    2    2    2  -- a disk add 1M --name j --image "$scratch/three.raw"
+case_is "packing"                                             0   12   12   12   12  -- a disk compress 0
+case_has a 0 1
+case_is "it goes"                                             0    0    0    0    0  -- a disk rm i --yes
+
+case_is "a snapshot"                                          0   12    0    0    0  -- a snapshot one
+put a 0 2 && put a 1 12
+case_is "another"                                             0   12    0    0    0  -- a snapshot two
+put a 0 3
+case_is "the first name again"                                5   12    5    5    5  -- a snapshot one
+case_is "what is not there"                                   4    4    4    4    4  -- a rollback three
+case_is "back to the last"                                    0    4    0    0    0  -- a rollback two
+[ "$STORE" = raw ] || case_has a 0 2
+case_is "a clone of what was"                                 0   12    0    0    0  -- c clone --from a@one
+[ "$STORE" = raw ] || case_has c 0 1
+case_is "which is removed"                                    0    4    0    0    0  -- c destroy --yes
+case_is "back to one with a later one"                        0    4    0    0    6  -- a rollback one
+case_is "whatever becomes of that"                            0    4    0    0    0  -- a rollback one --later-too
+[ "$STORE" = raw ] || { case_has a 0 1 && case_has a 1 11; }
+case_is "the later one: who drops it says so"                 0    4    0    0    4  -- a snapshot --delete two
+case_is "a snapshot goes"                                     0    4    0    0    0  -- a snapshot --delete one
+case_is "once more"                                           4    4    4    4    4  -- a snapshot --delete one
+ok "$STORE: none is left" [ -z "$("$VMF" a snapshots)" ]
+
+put a 0 4
+case_is "a clone as the store does it best"                   0    0    0    0    0  -- b clone --from a
+case_has b 0 4
+case_has b 1 "$([ "$STORE" = raw ] && echo 12 || echo 11)"
+case_is "its name is taken"                                   5    5    5    5    5  -- b clone --from a
+case_is "of itself"                                           2    2    2    2    2  -- n clone --from n
+case_is "of nothing"                                          4    4    4    4    4  -- n clone --from nobody
+case_is "of what never was"                                   4   12    4    4    4  -- n clone --from a@never
+case_is "copy-on-write or nothing"                            0   12    0    0    0  -- w clone --from a --cow
+case_is "a full copy"                                         0    0    0    0    0  -- f clone --from a --copy
+put f 0 5
+put b 0 6
+case_has a 0 4
+[ "$STORE" = raw ] || case_has w 0 4
+case_is "the origin goes while clones stand on it"            6    0    6    0    0  -- a destroy --yes
+case_is "a clone goes"                                        0    4    0    0    0  -- w destroy --yes
+case_has b 0 6
+case_is "and the other"                                       0    0    0    0    0  -- b destroy --yes
+case_is "now the origin can go"                               0    4    0    4    4  -- a destroy --yes
+case_has f 0 5
+case_is "another name"                                        0    0    0    0    0  -- f rename g
+case_has g 0 5
+case_is "one that is taken"                                   5    5    5    5    5  -- g rename g
+case_is "it is in use"                                        0    0    0    0    0  -- g start
+case_is "a running VM is not destroyed"                       6    6    6    6    6  -- g destroy --yes
+case_is "nor renamed"                                         6    6    6    6    6  -- g rename h
+case_is "nor packed"                                          6    6    6    6    6  -- g disk compress 0
+case_is "a disk is added while it runs"                       0    0    0    0    0  -- g disk add 8M --name live
+case_is "and grows"                                           0    0    0    0    0  -- g disk resize live 12M
+ok "$STORE: QEMU knows" [ "$("$VMF" g qmp query-named-block-nodes |
+	jq '[.return[] | select(."node-name" == "disk-live") | .image."virtual-size"][0]')" = $((12 << 20)) ]
+case_is "a snapshot while it runs"                            0   12    0    0    0  -- g snapshot live
+case_is "no roll back while it runs"                          6    6    6    6    6  -- g rollback live
+case_is "it stops"                                            0    0    0    0    0  -- g stop
+case_is "back to then"                                        0    4    0    0    0  -- g rollback live
+case_has g 0 5
+case_is "all of it goes"                                      0    0    0    0    0  -- g destroy --yes
+ok "$STORE: nothing is left" [ -z "$("$VMF" storage volumes s | grep '	vmf	')" ]
+ok "$STORE: no orphan" [ -z "$("$VMF" storage orphans)" ]
+
+# ---- what nbsvm's README shows ----------------------------------------------------------------------
+
+vm_boots()
 {
-	local left words pattern value
-
-	case " ${cases:=disks clones images use} " in *" $1 "*) ;; *) return ;; esac
-	while IFS='|' read -r left words pattern; do
-		# shellcheck disable=SC2206 # words
-		local -a e=($left) w=($words)
-		[ ${#w[@]} -gt 0 ] || continue
-		value=$(expected "$store" "${e[@]}")
-		dry_value=$(expected dry dry="$value" "${e[@]}")
-		pattern=${pattern#"${pattern%%[! ]*}"}
-		[ "$value" != - ] || continue
-		case ${w[0]} in
-		:) ok "$store: ${w[*]:1}" "${w[@]:1}" ;;
-		=)
-			"${w[@]:1}" >"$scratch/fact" 2>"$out"
-			[ "$(cat "$scratch/fact")" = "$value" ] || echo "it is $(cat "$scratch/fact"), not $value" >>"$out"
-			[ "$(cat "$scratch/fact")" = "$value" ]
-			result $? "$store: ${w[*]:1} is $value"
-			;;
-		*) verbs "$store: ${w[*]} ($value)" "$value" "$pattern" "${w[@]}" ;;
-		esac
-	done
+	"$VMF" "$1" console --until "vmf-boot: count " --timeout 120s
 }
 
-mkdir -p "$VMF_HOME/etc/classes" "$VMF_HOME/etc/vms" "$scratch/files"
-cat >"$VMF_HOME/etc/vmf.conf" <<END
-storage = "s"
-network = "none"
-accel = "tcg"
-memory = "16M"
-drive_size = "4M"
-$(store_settings)
-END
-i=$scratch/img.raw x=$scratch/x
-head -c $((6 << 20)) /dev/urandom >"$i"
-qemu-img convert -f raw -O qcow2 "$i" "$scratch/img.qcow2"
-ok "$store: the store is made" store_make
-
-# ---- disks are made, seen, grown, removed -----------------------------------------------------------------
-
-table disks <<END
-cow-clones,live-grow,live-snapshots,map,rename,snapshots,stream qcow2=compress,cow-clones,live-grow,live-snapshots,rename,snapshots,stream raw=live-grow,rename,stream | = can
-0                            | a create --disk 8M --disk 8M
-0,1                          | = disks a
-a-0,a-1                      | = volumes
-8                            | = size a 0
-yes                          | = is_at a 1
-5                            | a create --disk 8M            | there is one already
-2                            | b create --disk 0
-11 qcow2=- raw=- thin=- zfs=- | b create --disk 500G         | takes 500 GiB
-0                            | a newimg
-a-0,a-1,a-2                  | = volumes
-0                            | a disk add 4M --name data
-0,1,2,data                   | = disks a
-5                            | a disk add 4M --name data     | there is a disk "data" already
-2                            | a disk add 0M
-0                            | a disk resize data 8M
-8                            | = size a data
-0                            | a disk resize data +4M
-12                           | = size a data
-0                            | a disk resize data 12M        | has 12M already
-12                           | a disk resize data 4M         | cannot shrink
-4                            | a disk resize nine 16M        | no disk "nine"
-0                            | a disk rm data --yes
-0                            | a disk rm 2 --yes
-a-0,a-1                      | = volumes
-4                            | a disk rm 2 --yes
-                             | : foreign b-0
-5                            | b create --disk 4M            | b-0
-                             | : foreign a-2
-0                            | a newimg 4M                   | a-3
-0                            | a disk rm 3 --yes
-                             | : unforeign b-0
-4                            | -o storage=lost b newimg
-3                            | -o storage=nowhere b newimg
-0                            | storage list                  | ^lost
-END
-
-# ---- snapshots --------------------------------------------------------------------------------------------
-
-table disks <<END
-                             | : unforeign a-2
-                             | : write a-0 1
-                             | : write a-1 1
-0 raw=12                     | a snapshot one
-5 raw=12                     | a snapshot one
-2                            | a snapshot .one
-                             | : write a-0 2
-                             | : write a-1 2
-0 raw=12                     | a snapshot two
-                             | : write a-0 3
-                             | : write a-1 3
-one,two raw=none             | = snapshots a
-a-0,a-1                      | = volumes
-4                            | a rollback nine
-0 raw=4 zfs=6                | a rollback one
-0 raw=4                      | a rollback one --later-too
-1 raw=3                      | = content a-0
-1 raw=3                      | = content a-1
-one,two raw=none zfs=one     | = snapshots a
-0 raw=4 zfs=4                | a rollback two
-2 raw=3 zfs=1                | = content a-1
-0 raw=4                      | a snapshot --delete one
-4                            | a snapshot --delete one
-two raw=none zfs=none        | = snapshots a
-0                            | a rename b
-b-0,b-1                      | = volumes
-two raw=none zfs=none        | = snapshots b
-2 raw=3 zfs=1                | = content b-0
-                             | : write b-0 9
-0 raw=4 zfs=-                | b rollback two
-2 raw=9 zfs=9                | = content b-0
-0                            | b destroy --yes
-none                         | = volumes
-4                            | b snapshots
-END
-
-# ---- clones -----------------------------------------------------------------------------------------------
-
-table clones <<END
-0                            | g create --disk 8M
-                             | : write g-0 5
-0 raw=12                     | g snapshot s
-                             | : write g-0 6
-0                            | c1 clone --from g
-0 raw=12                     | c2 clone --from g@s
-0                            | c3 clone --from g --copy
-0 raw=12                     | c4 clone --from g --cow
-12 thin=0 zfs=0              | c5 clone --from g@s --cow
-0 raw=12                     | c6 clone --from g@s --copy
-4                            | c7 clone --from nobody
-4 raw=12                     | c7 clone --from g@never
-5                            | c3 clone --from g
-2                            | g clone --from g
-6                            | = content c1-0
-5 raw=-                      | = content c2-0
-6                            | = content c3-0
-6 raw=-                      | = content c4-0
-5 qcow2=- raw=- thick=-      | = content c5-0
-5 raw=-                      | = content c6-0
-none                         | = snapshots c3
-                             | : write c1-0 7
-6                            | = content g-0
-6                            | = content c3-0
-0 qcow2=6                    | g start --paused
-0                            | g stop
-END
-
-table clones <<END
-                             | : write c3-0 8
-6                            | = content g-0
-0 qcow2=6                    | g rename h
-0 qcow2=-                    | h rename g
-7                            | = content c1-0
-0                            | c1 rename d1
-7                            | = content d1-0
-6 raw=0 thin=0 zfs=0         | g destroy --yes               | g
-7                            | = content d1-0
-8                            | = content c3-0
-5 raw=-                      | = content c2-0
-6 raw=-                      | = content c4-0
-0                            | d1 destroy --yes
-0 raw=4                      | c2 destroy --yes
-0                            | c3 destroy --yes
-0 raw=4                      | c4 destroy --yes
-4 thin=0 zfs=0               | c5 destroy --yes
-0 raw=4                      | c6 destroy --yes
-0 raw=4 thin=4 zfs=4         | g destroy --yes
-none                         | = volumes
-END
-
-# ---- images -----------------------------------------------------------------------------------------------
-
-table images <<END
-2                            | e create --image $i --disk 4M
-0                            | e create --image $scratch/img.qcow2 --disk 8M
-8                            | = size e 0
-0                            | e disk export 0 $x.raw
-                             | : is_image $x.raw raw 8
-5                            | e disk export 0 $x.raw
-0                            | e disk export 0 $x.qcow2 --compress
-                             | : is_image $x.qcow2 qcow2 8
-2                            | e disk export 0 $x.img --compress
-                             | : write e-0 3
-0                            | e disk import 0 $x.qcow2 --yes
-                             | : remove $x.raw
-0                            | e disk export 0 $x.raw
-                             | : is_image $x.raw raw 8
-e-0                          | = volumes
-4                            | e disk import 0 $scratch/none --yes
-0 raw=12 thick=12 thin=12 zfs=12 | e disk compress 0
-0 raw=12                     | e snapshot s
-6 raw=0                      | e disk import 0 $i --yes
-6 raw=12 thick=12 thin=12 zfs=12 | e disk compress 0         | snapshots|cannot compress
-                             | : remove $x.raw
-0                            | e disk export 0 $x.raw
-                             | : is_image $x.raw raw 8
-0                            | e disk add --image $i
-6 thick=8 thin=8             | = size e 1
-0                            | e destroy --yes
-none                         | = volumes
-END
-
-# ---- volumes in use ---------------------------------------------------------------------------------------
-
-table use <<END
-0                            | u create --disk 8M
-                             | : write u-0 4
-                             | : user thief u-0
-0                            | u start --paused
-paused                       | = status u
-7 dry=0                      | thief start                   | in use
-6                            | u destroy --yes
-6                            | u rename v
-6                            | u disk import 0 $i --yes
-6                            | u disk export 0 $x.2.raw
-6                            | u disk compress 0
-7                            | v clone --from u
-7                            | v clone --from u --copy
-0 raw=12                     | u snapshot live
-6                            | u rollback live
-0 raw=12                     | v clone --from u@live
-4 raw=12                     | w clone --from u@life
-0 thick=12                   | u disk resize 0 12M
-12 thick=8                   | = size u 0
-0                            | u disk add 4M
-0,1                          | = disks u
-paused                       | = status u
-0                            | u stop
-4                            | = content u-0
-4 raw=-                      | = content v-0
-                             | : write u-0 5
-4                            | u rollback live               | u-1|no snapshot "live"
-5                            | = content u-0
-0                            | u disk rm 1 --yes
-0 raw=4                      | u rollback live
-4 raw=5                      | = content u-0
-0                            | u disk add 4M
-END
-
-# ---- what nobody needs ------------------------------------------------------------------------------------
-
-table use <<END
-                             | : forget thief
-0 raw=4                      | v destroy --yes
-none                         | = orphans
-                             | : forget u
-u-0,u-1                      | = orphans
-0                            | storage orphans --remove --yes
-none                         | = volumes
-0                            | o create --disk 4M
-                             | : write o-0 2
-0                            | p clone --from o
-                             | : forget o
-none raw=o-0 thin=o-0        | = orphans
-0                            | storage orphans --remove --yes
-2                            | = content p-0
-0                            | p destroy --yes
-0                            | storage orphans --remove --yes
-none                         | = volumes
-END
+ok "$STORE: nbsvm foo newimg newimg newimg start -cdrom install.iso" \
+	"$VMF" foo newimg newimg newimg start -cdrom "$scratch/three.raw"
+ok "$STORE: three images, by their numbers" [ "$("$VMF" foo drives --names | tr '\n' ' ')" = "0 1 2 " ]
+ok "$STORE: it runs" "$VMF" foo status
+ok "$STORE: nbsvm foo stop" "$VMF" foo stop
+ok "$STORE: what nbsvm never did: images go" "$VMF" foo disk rm 2 --yes disk rm 1 --yes
+ok "$STORE: nbsvm foo newimg start -- vnc, with another verb" "$VMF" foo newimg start -cdrom "$scratch/three.raw" -- info
+says "QEMU has what stood before --" 'file": *"'"$scratch/three.raw"'|-cdrom '"$scratch/three.raw"
+ok "$STORE: it stops" "$VMF" foo stop
+if [ "${bootsector-}" ]; then
+	case $STORE in
+	qcow2 | raw) ok "$STORE: an installed system" "$VMF" foo disk import 0 "$bootsector" --yes ;;
+	*) ok "$STORE: an installed system" make_bootable "$(volume foo 0 path)" "of $STORE" ;;
+	esac
+	ok "$STORE: nbsvm foo start" "$VMF" foo start
+	ok "$STORE: it boots" vm_boots foo
+	ok "$STORE: stop" "$VMF" foo stop
+fi
+ok "$STORE: gold=foo nbsvm bar clone" "$VMF" -o gold=foo bar clone
+ok "$STORE: a disk of another VM by its name" "$VMF" bar clone --volume s:foo-1
+ok "$STORE: has two disks" [ "$("$VMF" bar drives --names | tr '\n' ' ')" = "0 1 " ]
+ok "$STORE: bar goes" "$VMF" bar destroy --yes
+if [ "$STORE" != raw ]; then
+	put foo 0 7
+	ok "$STORE: snapshot_name=backup nbsvm foo snapshot" "$VMF" foo snapshot backup
+	put foo 0 8
+	ok "$STORE: snapshot_vm=foo snapshot_name=backup nbsvm baz clone" "$VMF" baz clone --from foo@backup
+	case_has baz 0 7
+	ok "$STORE: a chain: rollback, start, stop" "$VMF" foo rollback backup start -- stop
+	case_has foo 0 7
+fi
+for vm in baz foo; do
+	[ ! -e "$VMF_HOME/etc/vms/$vm.conf" ] || ok "$STORE: $vm goes" "$VMF" $vm destroy --yes
+done
+ok "$STORE: nothing is left" [ -z "$("$VMF" storage volumes s | grep '	vmf	')" ]

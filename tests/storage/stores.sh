@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: ISC
 # shellcheck shell=bash
 #
-# The stores that one table of cases is tried on (cases.sh), and what a test must know of each to look past vmf: qcow2 and
+# The stores that one table of cases is tried on (verbs.sh), and what a test must know of each to look past vmf: qcow2 and
 # raw in a folder; thick and thin, volumes of LVM; zfs. Sourced behind lib.sh, with $store set to one of them.
 
 # ---- what is different ------------------------------------------------------------------------------------

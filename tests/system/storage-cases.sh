@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: ISC
-# What vmf's verbs on disks mean, on qcow2 and raw files: tests/storage/cases.sh. Other stores: storage-cases-*.sh.
+# The table of cases that all stores have in common, on images in files: qcow2 and raw. See tests/storage/cases.sh.
 
 . "${0%/*}/../lib.sh"
 need_program qemu-img qemu-utils
@@ -8,9 +8,18 @@ need_program qemu-io qemu-utils
 need_program qemu-system-x86_64 qemu-system-x86
 need_program jq jq
 
-dry=yes
-for store in qcow2 raw; do
-	. "$top_srcdir/tests/storage/cases.sh"
-	rm -rf "$scratch/pool" "${VMF_HOME:?}"/* "$scratch"/x*
+for STORE in qcow2 raw; do
+	rm -rf "$VMF_HOME"
+	mkdir -p "$VMF_HOME/etc" "$scratch/$STORE.images"
+	cat >"$VMF_HOME/etc/vmf.conf" <<-END
+		accel = "tcg"
+		memory = "32M"
+		network = "none"
+		drive_size = "8M"
+		storage = "s"
+		storage "s" { file-qcow2 { dir = "$scratch/$STORE.images" format = "$STORE" } }
+	END
+	# shellcheck disable=SC2034 # cases.sh uses it
+	. "${0%/*}/../storage/cases.sh"
 done
 plan_now

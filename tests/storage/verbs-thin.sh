@@ -5,5 +5,5 @@
 . "${0%/*}/lib.sh"
 store=thin
 dry=$([ -z "${VMF_LONG-}" ] || echo yes)
-. "${0%/*}/cases.sh"
+. "${0%/*}/verbs.sh"
 plan_now

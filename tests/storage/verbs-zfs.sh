@@ -1,0 +1,9 @@
+#!/bin/bash
+# SPDX-License-Identifier: ISC
+# One table of what vmf's verbs on disks mean, on a store that the host need not have: zfs. Runs in the storage guest.
+
+. "${0%/*}/lib.sh"
+store=zfs
+dry=$([ -z "${VMF_LONG-}" ] || echo yes)
+. "${0%/*}/verbs.sh"
+plan_now

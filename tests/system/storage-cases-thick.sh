@@ -1,7 +1,0 @@
-#!/bin/bash
-# SPDX-License-Identifier: ISC
-# What vmf's verbs on disks mean, on thick: tests/storage/cases.sh.
-
-. "${0%/*}/../lib.sh"
-
-in_storage_guest --lvm --timeout 3600 --disks 1 tests/storage/cases-thick.sh
