@@ -31,9 +31,10 @@ static int check_snapshots(const struct vm_disk *d, const struct vm_call *call, 
 		"it has snapshots, which would be lost");
 }
 
-/* BESIDE: as long as there is a volume of that name, TO is what this has renamed; NULL: that is plain anyway. */
-static void plan_rename(struct vm *vm, struct plan *plan, const struct vm_disk *d, const char *from, const char *to,
-	const char *beside)
+/* BESIDE: as long as there is a volume of that name, TO is what this has renamed; NULL: that is plain anyway.
+ */
+static void plan_rename(struct vm *vm, struct plan *plan, const struct vm_disk *d, const char *from,
+	const char *to, const char *beside)
 {
 	json_t *record = vm_record(vm, d->plugin, d->opts, d->instance, d->slot, d->index, from);
 

@@ -259,8 +259,8 @@ const struct step step_volume_import = {"volume-import", volume_import, volume_u
 /* ---- plans -------------------------------------------------------------------------------- */
 
 /* Says before anything is done what would surely fail. */
-static int check_new(const struct vm_disk *probe, const struct vm_call *call, uint64_t size_bytes, bool dry_run,
-	struct vmf_error *err)
+static int check_new(const struct vm_disk *probe, const struct vm_call *call, uint64_t size_bytes,
+	bool dry_run, struct vmf_error *err)
 {
 	const struct vmf_storage_ops *ops = &probe->plugin->ops.storage;
 	struct vm_call dry = *call;

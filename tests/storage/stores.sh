@@ -43,7 +43,7 @@ path()
 foreign()
 {
 	case $store in
-	qcow2 | raw) qemu-img create -q -f $store "$scratch/pool/$1.$store" 4M ;;
+	qcow2 | raw) qemu-img create -q -f "$store" "$scratch/pool/$1.$store" 4M ;;
 	thick) lvcreate -q -y -L 4M -n "$1" vg0 ;;
 	thin) lvcreate -q -y -V 4M --thinpool pool -n "$1" vg0 ;;
 	zfs) zfs create -s -V 4M "tank/$1" ;;
@@ -63,7 +63,7 @@ unforeign()
 volumes()
 {
 	case $store in
-	qcow2 | raw) (cd "$scratch/pool" && ls -- *.$store) 2>/dev/null | sed "s/\.$store\$//" ;;
+	qcow2 | raw) (cd "$scratch/pool" && ls -- *."$store") 2>/dev/null | sed "s/\.$store\$//" ;;
 	thick | thin) lvs --noheadings -o lv_name,lv_tags vg0 | grep -v -e vmf.snapshot -e '^ *pool ' | awk '{ print $1 }' ;;
 	zfs) zfs list -H -t volume -o name -r tank | sed 's|^tank/||' ;;
 	esac | sort | joined
@@ -98,7 +98,7 @@ write()
 	local at to
 
 	to=$(device "$1") || return
-	if [ $store = qcow2 ]; then
+	if [ "$store" = qcow2 ]; then
 		qemu-io -f qcow2 -c "write -P $2 0 64k" -c "write -P $2 3M 64k" "$to"
 		return
 	fi
@@ -114,11 +114,11 @@ content()
 	local from bytes
 
 	from=$(device "$1") || return
-	if [ $store = qcow2 ]; then
+	if [ "$store" = qcow2 ]; then
 		rm -f "$scratch/content"
 		qemu-img convert -U -f qcow2 -O raw "$from" "$scratch/content" || return
 		from=$scratch/content
-	elif [ $store != raw ]; then
+	elif [ "$store" != raw ]; then
 		blockdev --flushbufs "$from"
 	fi
 	bytes=$({ head -c 65536 "$from" && dd if="$from" bs=64k skip=48 count=1 status=none; } | od -An -v -tu1 -w1 | sort -un)

@@ -127,7 +127,9 @@ verbs()
 	local name=$1 wanted=$2 pattern=$3 got bad=0
 
 	shift 3
-	[ "$wanted" = 0 ] && [ "${dry-no}" != yes ] || state >"$scratch/before"
+	if [ "$wanted" != 0 ] || [ "${dry-no}" = yes ]; then
+		state >"$scratch/before"
+	fi
 	if [ "${dry-no}" = yes ]; then
 		run "$VMF" --dry-run "$@"
 		got=$?
