@@ -145,6 +145,20 @@ static int detach(const struct vm_recorded *r, const struct vm_call *call, struc
 	return r->plugin->ops.storage.detach ? r->plugin->ops.storage.detach(&call->call, r->volume, err) : 0;
 }
 
+/* What attach has opened is ours: as long as it is open the volume is in use. */
+static void close_layers(const struct vmf_block *block)
+{
+	size_t stride = block->layer_stride ? block->layer_stride : sizeof(*block->layers);
+
+	for (size_t i = 0; i < block->n_layers; i++) {
+		const struct vmf_block_layer *layer =
+			(const void *)((const char *)block->layers + i * stride);
+
+		if (layer->fd > STDERR_FILENO)
+			close(layer->fd);
+	}
+}
+
 int volume_convert(const struct vm_recorded *r, const struct vm_call *call, const struct conversion *c,
 	struct vmf_error *err)
 {
@@ -175,6 +189,7 @@ int volume_convert(const struct vm_recorded *r, const struct vm_call *call, cons
 		strv_add(&argv, c->to_file ? file : volume);
 		rc = image_convert(&argv, what, c->bytes, err);
 	}
+	close_layers(&block);
 	return detach(r, call, rc < 0 ? NULL : err) < 0 ? -1 : rc;
 }
 
