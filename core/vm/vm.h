@@ -418,6 +418,7 @@ int vm_disk_export(struct vm *vm, const char *title, struct vm_disk_export *expo
 struct vm_mount {
 	const char *folder; /* NULL: below LIB/mnt; missing or empty */
 	bool writable;
+	bool trims;         /* what is discarded must reach the volume: a loop device on a block device discards nothing */
 	json_t *record;     /* set, the caller's: "folder", "readonly", "parts": [{"part", "type", "path" or "why"}] */
 };
 int vm_disk_mount(struct vm *vm, const char *title, struct vm_mount *mount, struct vmf_error *err);
