@@ -261,17 +261,15 @@ static void tune(int fd)
 static void try_open(struct relay *r, struct connection *c)
 {
 	const struct relay_options *o = r->options;
-	int fd = o->open(o->data);
+	int fd = o->open(o->data, c->sides[0].fd);
 
-	if (fd < 0 && errno == EAGAIN && time_now_ms() < c->open_until_ms)
+	if (fd == -1 && errno == EAGAIN && time_now_ms() < c->open_until_ms)
 		return;
-	if (fd < 0) {
+	if (fd == -1) {
 		log_debug("relay: a client is sent away: %s", strerror(errno));
 		drop(r, c);
 		return;
 	}
-	tune(fd);
-	c->sides[1].fd = fd;
 	c->open_until_ms = 0;
 	r->n_opening--;
 	r->served++;
@@ -283,6 +281,12 @@ static void try_open(struct relay *r, struct connection *c)
 	}
 	if (o->came)
 		o->came(o->data, (struct sockaddr *)&c->peer, c->peer_length, r->served);
+	if (fd == RELAY_TAKEN) {
+		drop(r, c);
+		return;
+	}
+	tune(fd);
+	c->sides[1].fd = fd;
 	watch(r, &c->sides[0]);
 	watch(r, &c->sides[1]);
 }

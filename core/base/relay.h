@@ -13,20 +13,23 @@
 
 #include "base/error.h"
 
+#define RELAY_TAKEN (-2)
+
 struct relay_options {
 	int listener; /* listening; it stays the caller's, but is closed by relay_run() once no more client is wanted */
 	/*
-	 * The far end for a client that has come: a connected stream's fd, also one whose connection is still being made
-	 * (EINPROGRESS), which becomes the relay's. -1 with errno EAGAIN: not now, try again soon. -1 with another errno:
-	 * the client is sent away.
+	 * The far end for CLIENT, which has come: a connected stream's fd, also one whose connection is still being made
+	 * (EINPROGRESS), which becomes the relay's. RELAY_TAKEN: somebody else has a copy of CLIENT and serves it; the
+	 * relay only closes its own. -1 with errno EAGAIN: not now, try again soon. -1 with another errno: the client is
+	 * sent away.
 	 */
-	int (*open)(void *data);
+	int (*open)(void *data, int client);
 	/* Whether that peer may come; NULL: all may. */
 	bool (*admits)(void *data, const struct sockaddr *peer, socklen_t length);
-	/* Told of each client that has its far end (COUNT: how many there were), NULL: nobody cares. */
+	/* Told of each client that has its far end or was taken (COUNT: how many there were), NULL: nobody cares. */
 	void (*came)(void *data, const struct sockaddr *peer, socklen_t length, unsigned count);
 	void *data;
-	bool once;       /* the first client that has its far end is the last */
+	bool once;       /* the first client that has its far end, or was taken, is the last */
 	int64_t wait_ms; /* end if none has come for so long, 0: never */
 	int until_fd;    /* end when it becomes readable (a pidfd: when the process ends), -1: none */
 	size_t most;     /* so many clients at once; more wait in the listener's queue. 0: 1000 */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What goes through a relay, measured from outside it: streams push SOCKET PORT MIB, streams turn SOCKET PORT
- * CLIENTS ROUNDS, streams open SOCKET PORT COUNT. A server of ours listens on the unix socket SOCKET, which
- * the relay that is to be measured leads to from TCP port PORT; PORT 0: straight to SOCKET. Prints seconds.
+ * What goes through a relay, measured from outside it: streams push SOCKET PORT MIB PID, streams turn SOCKET PORT
+ * CLIENTS ROUNDS PID, streams open SOCKET PORT COUNT PID. A server of ours listens on the unix socket SOCKET, which
+ * the relay that is to be measured, process PID, leads to from TCP port PORT; PORT 0: straight to SOCKET. Prints
+ * seconds, those of the processor that the relay and its children had, and the KiB of memory that they hold.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -24,7 +25,7 @@
 #define PIECE 64
 
 static const char *path;
-static int port;
+static int port, relay;
 static char buffer[CHUNK];
 
 static void fail(const char *what)
@@ -40,6 +41,55 @@ static double now(void)
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
 }
+
+/* ---- the relay ------------------------------------------------------------------------------ */
+
+/* Of PID and of its children that are gone. */
+static double cpu_of(int pid)
+{
+	char name[64];
+	long user = 0, system = 0, gone_user = 0, gone_system = 0;
+	FILE *file;
+
+	snprintf(name, sizeof(name), "/proc/%d/stat", pid);
+	file = fopen(name, "re");
+	if (!file || fscanf(file, "%*d %*s %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %ld %ld %ld %ld", &user,
+			     &system, &gone_user, &gone_system) != 4)
+		return 0;
+	fclose(file);
+	return (double)(user + system + gone_user + gone_system) / (double)sysconf(_SC_CLK_TCK);
+}
+
+static long memory_of(int pid)
+{
+	char name[64], text[256];
+	long kib = 0, n;
+	FILE *file;
+
+	snprintf(name, sizeof(name), "/proc/%d/smaps_rollup", pid);
+	file = fopen(name, "re");
+	while (file && fgets(text, sizeof(text), file))
+		if (sscanf(text, "Pss: %ld", &n) == 1)
+			kib = n;
+	if (file)
+		fclose(file);
+	snprintf(name, sizeof(name), "/proc/%d/task/%d/children", pid, pid);
+	file = fopen(name, "re");
+	while (file && fscanf(file, "%ld", &n) == 1)
+		kib += memory_of((int)n);
+	if (file)
+		fclose(file);
+	return kib;
+}
+
+/* The relay has to see that it has ended, and its own children. */
+static void report(double seconds, double cpu_before, long kib)
+{
+	usleep(100000);
+	printf("%.6f %.3f %ld\n", seconds, cpu_of(relay) - cpu_before, kib);
+}
+
+/* ---- both ends ------------------------------------------------------------------------------ */
 
 static struct sockaddr_un address_of_path(void)
 {
@@ -84,8 +134,9 @@ static void push(long mib)
 	int listener = serve();
 	long long wanted = (long long)mib << 20;
 	pid_t child = fork();
-	double from;
+	double from, cpu = cpu_of(relay);
 	int s, status;
+	long kib;
 
 	if (child == 0) {
 		int c = accept(listener, NULL, NULL);
@@ -104,11 +155,14 @@ static void push(long mib)
 			fail("write");
 		left -= n;
 	}
+	kib = memory_of(relay);
 	shutdown(s, SHUT_WR);
 	waitpid(child, &status, 0);
 	if (status)
 		fail("bytes are missing");
-	printf("%.6f\n", now() - from);
+	from = now() - from;
+	close(s);
+	report(from, cpu, kib);
 }
 
 /* Sends back what comes, of any number of connections. */
@@ -143,7 +197,7 @@ static void turn(int clients, long rounds)
 	int listener = serve(), *s = calloc((size_t)clients, sizeof(*s)), epoll = epoll_create1(0);
 	pid_t child = fork();
 	long left = rounds * clients, *done = calloc((size_t)clients, sizeof(*done));
-	double from;
+	double from, cpu = cpu_of(relay);
 
 	if (child == 0)
 		echo(listener);
@@ -176,7 +230,7 @@ static void turn(int clients, long rounds)
 				fail("write");
 		}
 	}
-	printf("%.6f\n", now() - from);
+	report(now() - from, cpu, memory_of(relay));
 	kill(child, SIGKILL);
 	waitpid(child, NULL, 0);
 }
@@ -186,7 +240,7 @@ static void open_many(int count)
 {
 	int listener = serve();
 	pid_t child = fork();
-	double from;
+	double from, cpu = cpu_of(relay);
 
 	if (child == 0)
 		echo(listener);
@@ -198,22 +252,23 @@ static void open_many(int count)
 			fail("a piece");
 		close(s);
 	}
-	printf("%.6f\n", now() - from);
+	report(now() - from, cpu, memory_of(relay));
 	kill(child, SIGKILL);
 	waitpid(child, NULL, 0);
 }
 
 int main(int argc, char **argv)
 {
-	if (argc < 5)
-		return fprintf(stderr, "usage: streams push|turn|open SOCKET PORT NUMBER [ROUNDS]\n"), 2;
+	if (argc < 6 || (argc < 7 && strcmp(argv[1], "turn") == 0))
+		return fprintf(stderr, "usage: streams push|turn|open SOCKET PORT NUMBER [ROUNDS] PID\n"), 2;
 	path = argv[2];
+	relay = atoi(argv[argc - 1]);
 	port = atoi(argv[3]);
 	signal(SIGPIPE, SIG_IGN);
 	if (strcmp(argv[1], "push") == 0)
 		push(atol(argv[4]));
 	else if (strcmp(argv[1], "turn") == 0)
-		turn(atoi(argv[4]), argc > 5 ? atol(argv[5]) : 1000);
+		turn(atoi(argv[4]), atol(argv[5]));
 	else
 		open_many(atoi(argv[4]));
 	return 0;
