@@ -209,6 +209,8 @@ int verb_send(struct cli_call *, struct vmf_error *);
 int verb_qmp(struct cli_call *, struct vmf_error *);
 int verb_sendkey(struct cli_call *, struct vmf_error *);
 int verb_screenshot(struct cli_call *, struct vmf_error *);
+int verb_vnc(struct cli_call *, struct vmf_error *); /* vnc.c */
+int command_relays(struct cli_call *, struct vmf_error *); /* relays.c */
 int command_list(struct cli_call *, struct vmf_error *); /* list.c */
 int command_storage_list(struct cli_call *, struct vmf_error *); /* storage.c */
 int command_storage_volumes(struct cli_call *, struct vmf_error *);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* The table of everything that can be typed. */
 #include "cli/cli.h"
+#include "cli/serve.h"
 
 #define OPTIONS(table) table, VMF_COUNT(table)
 #define NO_OPTIONS NULL, 0
@@ -81,6 +82,15 @@ static const struct cli_option console_options[] = {
 };
 static const struct cli_option monitor_options[] = {
 	{"--escape", "KEY", "the key that leaves, as in ^]; none: no key does", NULL},
+};
+static const struct cli_option vnc_options[] = {
+	SERVE_OPTIONS,
+	{"--password", NULL, "a new password for this relay, where the display asks for one", NULL},
+	{"--viewer", "PROGRAM", "show it with that, in place of the configured one", NULL},
+};
+static const struct cli_option relays_options[] = {
+	{"--end", "ID", "end that one; may be given again", NULL},
+	{"--all", NULL, "end all", NULL},
 };
 static const struct cli_option snapshot_options[] = {{"--delete", "NAME", "remove that one", NULL}};
 static const struct cli_option rollback_options[] = {
@@ -184,6 +194,8 @@ const struct cli_verb cli_verbs[] = {
 		verb_sendkey},
 	{"screenshot", NULL, ARGS_ONE, "FILE", "its screen as .png or .ppm", NO_OPTIONS, VERB_LIVE,
 		verb_screenshot},
+	{"vnc", NULL, ARGS_NONE, "[--port PORT[-PORT]] [--many] [--detach]",
+		"its screen: in a viewer, or by TCP for those who come", OPTIONS(vnc_options), VERB_LIVE, verb_vnc},
 	{"lock", NULL, ARGS_NONE, "", "forbid changes", NO_OPTIONS, 0, verb_lock},
 	{"unlock", NULL, ARGS_NONE, "", "allow them again", NO_OPTIONS, 0, verb_unlock},
 	{NULL, NULL, 0, NULL, NULL, NULL, 0, 0, NULL},
@@ -199,6 +211,8 @@ const struct cli_verb cli_commands[] = {
 		command_storage_volumes},
 	{"storage orphans", NULL, ARGS_REST, "[--remove] [--yes]", "volumes that vmf made and no VM uses",
 		OPTIONS(storage_orphans_options), 0, command_storage_orphans},
+	{"relays", NULL, ARGS_REST, "[--end ID] [--all]", "the relays that run: show them, or end them",
+		OPTIONS(relays_options), 0, command_relays},
 	{"plugin", NULL, ARGS_REST, "list|show KIND NAME|path", "plugins: state, options, folders",
 		OPTIONS(plugin_options), 0, command_plugin},
 	{"help", NULL, ARGS_REST, "[WORD]", "this, or all about a word", NO_OPTIONS, 0, command_help},
