@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: ISC
+"""
+picture.py same A B: are two pictures the same, but for what JPEG and a blinking cursor make of them?
+picture.py middle A B: is B what the middle of A shows? Pictures are PPM, or what Xvfb -fbdir writes (XWD).
+picture.py busy A: does A show anything?
+"""
+import struct
+import sys
+
+
+def read(name):
+    data = open(name, 'rb').read()
+    if data[:2] == b'P6':
+        words, at = [], 2
+        while len(words) < 3:
+            end = at = at + 1
+            while data[end:end + 1].isdigit():
+                end += 1
+            words.append(int(data[at:end]))
+            at = end
+        pixels = data[at + 1:]
+        return words[0], words[1], lambda x, y: tuple(pixels[3 * (y * words[0] + x):][:3])
+    head = struct.unpack('>25I', data[:100])
+    size, width, height, bits, line, colours = head[0], head[4], head[5], head[11], head[12], head[19]
+    if bits != 32:
+        raise SystemExit('%s: %d bits a pixel' % (name, bits))
+    start = size + 12 * colours
+
+    def pixel(x, y):
+        b, g, r = data[start + y * line + 4 * x:][:3]
+        return r, g, b
+    return width, height, pixel
+
+
+def main():
+    width, height, a = read(sys.argv[2])
+    if sys.argv[1] == 'busy':
+        n = sum(max(a(x, y)) > 100 for y in range(0, height, 2) for x in range(0, width, 2))
+        print('%d bright points' % n)
+        return n < 50
+    other_width, other_height, b = read(sys.argv[3])
+    left, top = (width - other_width) // 2, (height - other_height) // 2
+    if sys.argv[1] == 'same' and (left or top):
+        print('%dx%d is not %dx%d' % (width, height, other_width, other_height))
+        return 1
+    wrong = total = 0
+    for y in range(0, other_height, 2):
+        for x in range(0, other_width, 2):
+            total += 1
+            wrong += max(abs(p - q) for p, q in zip(a(x + left, y + top), b(x, y))) > 64
+    print('%d of %d points differ' % (wrong, total))
+    return wrong > total // 250
+
+
+sys.exit(main())
