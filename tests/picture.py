@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: ISC
 """
 picture.py same A B: are two pictures the same, but for what JPEG and a blinking cursor make of them?
-picture.py middle A B: is B what the middle of A shows? Pictures are PPM, or what Xvfb -fbdir writes (XWD).
+picture.py inside A B: is B, on a dark ground, what A shows somewhere? Pictures are PPM, or what Xvfb -fbdir writes (XWD).
 picture.py busy A: does A show anything?
 """
 import struct
@@ -32,6 +32,13 @@ def read(name):
     return width, height, pixel
 
 
+def corner(picture):
+    """The first column and row with anything bright in them."""
+    width, height, pixel = picture
+    bright = [(x, y) for y in range(height) for x in range(width) if max(pixel(x, y)) > 100]
+    return (min(p[0] for p in bright), min(p[1] for p in bright)) if bright else (0, 0)
+
+
 def main():
     width, height, a = read(sys.argv[2])
     if sys.argv[1] == 'busy':
@@ -39,8 +46,11 @@ def main():
         print('%d bright points' % n)
         return n < 50
     other_width, other_height, b = read(sys.argv[3])
-    left, top = (width - other_width) // 2, (height - other_height) // 2
-    if sys.argv[1] == 'same' and (left or top):
+    left = top = 0
+    if sys.argv[1] == 'inside':
+        (x, y), (other_x, other_y) = corner((width, height, a)), corner((other_width, other_height, b))
+        left, top = max(0, x - other_x), max(0, y - other_y)
+    elif (width, height) != (other_width, other_height):
         print('%dx%d is not %dx%d' % (width, height, other_width, other_height))
         return 1
     wrong = total = 0

@@ -79,6 +79,8 @@ static const struct cli_option console_options[] = {
 	{"--history", "N", "show the last N lines first", NULL},
 	{"--until", "TEXT", "leave once TEXT was seen", NULL},
 	{"--timeout", "TIME", "leave after that; with --until: fail", NULL},
+	{"--watch", NULL, "only look, beside the one who types", NULL},
+	{"--log", "FILE", "add what is shown to FILE, too", NULL},
 };
 static const struct cli_option monitor_options[] = {
 	{"--escape", "KEY", "the key that leaves, as in ^]; none: no key does", NULL},
@@ -87,6 +89,11 @@ static const struct cli_option vnc_options[] = {
 	SERVE_OPTIONS,
 	{"--password", NULL, "a new password for this relay, where the display asks for one", NULL},
 	{"--viewer", "PROGRAM", "show it with that, in place of the configured one", NULL},
+};
+static const struct cli_option relay_options[] = {SERVE_OPTIONS};
+static const struct cli_option type_options[] = {
+	{"--enter", NULL, "press Enter behind it", NULL},
+	{"--delay", "TIME", "wait so long after each key, for a guest that is slow", NULL},
 };
 static const struct cli_option relays_options[] = {
 	{"--end", "ID", "end that one; may be given again", NULL},
@@ -183,8 +190,11 @@ const struct cli_verb cli_verbs[] = {
 		OPTIONS(wait_options), VERB_LIVE, verb_wait},
 	{"log", "qlog", ARGS_NONE, "[--lines N] [--path]", "what QEMU said", OPTIONS(log_options), VERB_LIVE,
 		verb_log},
-	{"console", "serial serial0", ARGS_NONE, "[--port N] [--history N]", "its serial port; ^] leaves",
+	{"console", "serial serial0", ARGS_NONE, "[--port N] [--history N] [--watch]", "its serial port; ^] leaves",
 		OPTIONS(console_options), VERB_LIVE, verb_console},
+	{"serial relay", NULL, ARGS_OPTIONAL, "[N] [--port PORT[-PORT]]",
+		"its serial port by TCP, for those who come", OPTIONS(relay_options), VERB_LIVE,
+		verb_serial_relay},
 	{"monitor", "qmon", ARGS_NONE, "", "QEMU's monitor for people; ^] leaves", OPTIONS(monitor_options),
 		VERB_LIVE, verb_monitor},
 	{"send", NULL, ARGS_ONE, "HMP", "one line to QEMU's monitor", NO_OPTIONS, VERB_LIVE, verb_send},
@@ -192,10 +202,14 @@ const struct cli_verb cli_verbs[] = {
 		verb_qmp},
 	{"sendkey", NULL, ARGS_ONE, "KEYS", "press keys: ctrl-alt-delete", NO_OPTIONS, VERB_LIVE,
 		verb_sendkey},
+	{"type", NULL, ARGS_ONE, "TEXT [--enter]", "type text, as on a US keyboard", OPTIONS(type_options),
+		VERB_LIVE, verb_type},
 	{"screenshot", NULL, ARGS_ONE, "FILE", "its screen as .png or .ppm", NO_OPTIONS, VERB_LIVE,
 		verb_screenshot},
 	{"vnc", NULL, ARGS_NONE, "[--port PORT[-PORT]] [--many] [--detach]",
 		"its screen: in a viewer, or by TCP for those who come", OPTIONS(vnc_options), VERB_LIVE, verb_vnc},
+	{"relay", NULL, ARGS_ONE, "GUEST-PORT [--port PORT[-PORT]] [--many]",
+		"a TCP port of the guest, for those who come", OPTIONS(relay_options), VERB_LIVE, verb_relay},
 	{"lock", NULL, ARGS_NONE, "", "forbid changes", NO_OPTIONS, 0, verb_lock},
 	{"unlock", NULL, ARGS_NONE, "", "allow them again", NO_OPTIONS, 0, verb_unlock},
 	{NULL, NULL, 0, NULL, NULL, NULL, 0, 0, NULL},

@@ -207,7 +207,7 @@ display=$(cat "$scratch/displayfd")
 
 drawn()
 {
-	picture middle "$scratch/fb/Xvfb_screen0" "$scratch/web.ppm"
+	picture inside "$scratch/fb/Xvfb_screen0" "$scratch/web.ppm"
 }
 
 # sees NAME WORD...: vmf shows the screen by the viewer, and ends with it
