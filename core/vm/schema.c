@@ -61,6 +61,9 @@ static const struct vmf_option root_options[] = {
 	OPT("viewer", STRING, NULL,
 		"what shows a screen: a program, with {socket}, or {host} and {port}, in its arguments"),
 	OPT_RANGE("drive_size", SIZE, "10G", 512, INT64_MAX, "the size of a new disk that none is given for"),
+	OPT("gold", STRING, "gold",
+		"what `clone` takes unless told: [STORE:]NAME[@SNAPSHOT] of volume [CLASS-]NAME, or of VM "
+		"NAME"),
 	OPT_ENUM("drive_if", "virtio", "virtio|scsi|ide|nvme|usb",
 		"how disks that do not say so are attached"),
 	OPT("net_if", STRING, "virtio-net-pci", "the model of NICs that do not say theirs"),
