@@ -154,8 +154,8 @@ static void set_port(struct sockaddr_storage *address, uint16_t port)
 
 static int listen_on(const struct sockaddr_storage *address)
 {
-	socklen_t length = address->ss_family == AF_INET ? sizeof(struct sockaddr_in)
-							 : sizeof(struct sockaddr_in6);
+	socklen_t length =
+		address->ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
 	int one = 1, s = socket(address->ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0), saved;
 
 	if (s < 0)
@@ -194,8 +194,9 @@ int net_listen(
 	int s = -1;
 
 	if (!parse_address(address, bound))
-		return vmf_fail(err, VMF_E_USAGE, 0, "as in 127.0.0.1, ::1, or 0.0.0.0 for all of this machine",
-			"\"%s\" is no address", address);
+		return vmf_fail(err, VMF_E_USAGE, 0,
+			"as in 127.0.0.1, ::1, or 0.0.0.0 for all of this machine", "\"%s\" is no address",
+			address);
 	for (unsigned port = ports.first; s < 0 && port <= ports.last; port++) {
 		set_port(bound, (uint16_t)port);
 		s = listen_on(bound);
@@ -234,7 +235,8 @@ static void table_text(const unsigned char *bytes, size_t n_words, uint16_t port
 	snprintf(text + n, 48 - n, ":%04X", port);
 }
 
-/* Looks for the socket whose own end is LOCAL and whose other end has our port: 1, and its user; -1: it has none. */
+/* Looks for the socket whose own end is LOCAL and whose other end has our port: 1, and its user; -1: it has
+ * none. */
 static int look_up(const char *table, const char *local, uint16_t port, uid_t *uid)
 {
 	FILE *file = fopen(table, "re");

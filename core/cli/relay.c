@@ -119,8 +119,8 @@ static int tell(struct vm *vm, const char *line, struct vmf_error *err)
 }
 
 /*
- * QEMU's user mode network knows no way in but a port that it listens on, which would be open to all users of this
- * machine. So it listens at a place that nobody knows, only until we are connected.
+ * QEMU's user mode network knows no way in but a port that it listens on, which would be open to all users of
+ * this machine. So it listens at a place that nobody knows, only until we are connected.
  */
 static int open_forward(struct vm *vm, const struct guest_port *g, struct vmf_error *err)
 {
@@ -136,7 +136,8 @@ static int open_forward(struct vm *vm, const struct guest_port *g, struct vmf_er
 		error_clear(err);
 		if (!choose_place(place, &port))
 			continue;
-		line = str_printf("hostfwd_add %s tcp:%s:%u-%s:%u", g->netdev, place, port, g->address, g->port);
+		line = str_printf(
+			"hostfwd_add %s tcp:%s:%u-%s:%u", g->netdev, place, port, g->address, g->port);
 		rc = tell(vm, line, err);
 	}
 	if (rc == 0) {
@@ -190,11 +191,8 @@ int verb_relay(struct cli_call *call, struct vmf_error *err)
 {
 	autofree char *kind = str_printf("port %s", call->args.items[0]);
 	autofree char *what = str_printf("port %s of %s", call->args.items[0], call->vm->name);
-	struct guest_port g = {.serve = {.kind = kind,
-				       .what = what,
-				       .listener = -1,
-				       .until_fd = -1,
-				       .open = open_guest}};
+	struct guest_port g = {
+		.serve = {.kind = kind, .what = what, .listener = -1, .until_fd = -1, .open = open_guest}};
 	struct net_ports ports;
 	int rc = net_parse_ports(call->args.items[0], &ports, err);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Relays that run: RUN/.relays has a file for each, which the relay itself holds locked. So a file whose lock is free
- * is of one that was killed, and whoever finds it removes it.
+ * Relays that run: RUN/.relays has a file for each, which the relay itself holds locked. So a file whose lock
+ * is free is of one that was killed, and whoever finds it removes it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -33,9 +33,9 @@ static char *text_of(const struct serve *s)
 {
 	const struct sockaddr *bound = (const struct sockaddr *)&s->bound;
 	autofree char *address = net_address_text(bound);
-	json_t *json = json_pack("{s:s, s:s, s:s, s:i, s:b, s:i, s:I}", "vm", s->call->vm->name, "relay", s->kind,
-		"address", address, "port", (int)net_port(bound), "once", !s->many, "pid", (int)getpid(),
-		"since", (json_int_t)time(NULL));
+	json_t *json = json_pack("{s:s, s:s, s:s, s:i, s:b, s:i, s:I}", "vm", s->call->vm->name, "relay",
+		s->kind, "address", address, "port", (int)net_port(bound), "once", !s->many, "pid",
+		(int)getpid(), "since", (json_int_t)time(NULL));
 	char *text = json_dumps(json, JSON_COMPACT);
 
 	json_decref(json);
@@ -164,10 +164,10 @@ static void print_table(json_t *all)
 	{
 		autofree char *pid = pid_text(json);
 		autofree char *since = out_time(json_integer_value(json_object_get(json, "since")));
-		autofree char *port = str_printf(
-			"%lld", (long long)json_integer_value(json_object_get(json, "port")));
-		const char *cells[] = {pid, word(json, "vm"), word(json, "relay"), word(json, "address"), port,
-			json_is_true(json_object_get(json, "once")) ? "one" : "many", since};
+		autofree char *port =
+			str_printf("%lld", (long long)json_integer_value(json_object_get(json, "port")));
+		const char *cells[] = {pid, word(json, "vm"), word(json, "relay"), word(json, "address"),
+			port, json_is_true(json_object_get(json, "once")) ? "one" : "many", since};
 
 		out_table_row(table, cells);
 	}

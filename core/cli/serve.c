@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Relays from TCP to something of a VM. They listen on loopback unless told, and there for us alone: loopback is
- * open to all users of a machine. They end with the VM, by its process, and nothing is left of one that is killed but a
- * note that the next command removes.
+ * Relays from TCP to something of a VM. They listen on loopback unless told, and there for us alone: loopback
+ * is open to all users of a machine. They end with the VM, by its process, and nothing is left of one that is
+ * killed but a note that the next command removes.
  */
 #include "cli/serve.h"
 
@@ -94,8 +94,8 @@ bool serve_dry(const struct serve *s)
 	autofree char *how = text_of_how(s);
 
 	if (s->ports.first == s->ports.last)
-		return out_dry(s->call, "listen on port %u of %s, %s: %s%s", s->ports.first, s->address, s->what,
-			how, s->detach ? ", in the background" : "");
+		return out_dry(s->call, "listen on port %u of %s, %s: %s%s", s->ports.first, s->address,
+			s->what, how, s->detach ? ", in the background" : "");
 	return out_dry(s->call, "listen on the first free port from %u to %u of %s, %s: %s%s", s->ports.first,
 		s->ports.last, s->address, s->what, how, s->detach ? ", in the background" : "");
 }
@@ -185,7 +185,8 @@ static void say(const struct serve *s, pid_t pid)
 	fflush(stdout);
 }
 
-/* What we were started with may be a pipe whose reader waits for its end. Ours are all to be closed on exec. */
+/* What we were started with may be a pipe whose reader waits for its end. Ours are all to be closed on exec.
+ */
 static void close_inherited(void)
 {
 	autostrv struct strv names = STRV_INIT;
@@ -256,8 +257,8 @@ static int say_end(const struct serve *s, int how, struct vmf_error *err)
 	if (how == RELAY_OVER)
 		log_warn("%s: the VM has ended", s->what);
 	if (how == RELAY_NOBODY && !s->many)
-		return vmf_fail(err, VMF_E_TIMEOUT, 0, "--timeout 0 waits for ever", "%s: nobody came within %lld s",
-			s->what, (long long)(s->wait_ms + 999) / 1000);
+		return vmf_fail(err, VMF_E_TIMEOUT, 0, "--timeout 0 waits for ever",
+			"%s: nobody came within %lld s", s->what, (long long)(s->wait_ms + 999) / 1000);
 	return how < 0 ? -1 : 0;
 }
 

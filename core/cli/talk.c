@@ -231,7 +231,8 @@ static off_t run_begins(struct vm *vm, const struct talk_line *line)
 	return at ? (off_t)strtoll(at, NULL, 10) : 0;
 }
 
-/* What was said before we came, up to the byte END of the log; -1: what is in our socket already comes from there. */
+/* What was said before we came, up to the byte END of the log; -1: what is in our socket already comes from
+ * there. */
 static int add_history(struct vm *vm, const struct talk_line *line, int fd, off_t end, size_t lines,
 	struct strbuf *text, size_t *old, struct vmf_error *err)
 {
@@ -248,7 +249,8 @@ static int add_history(struct vm *vm, const struct talk_line *line, int fd, off_
 			ioctl(fd, FIONREAD, &again) < 0)
 			return vmf_fail_errno(err, NULL, "%s", path);
 	} while (here != again);
-	if (history_read(log_fd, run_begins(vm, line), end >= 0 ? end : st.st_size - here, lines, text, old) < 0)
+	if (history_read(log_fd, run_begins(vm, line), end >= 0 ? end : st.st_size - here, lines, text, old) <
+		0)
 		return vmf_fail_errno(err, NULL, "cannot read %s", path);
 	return 0;
 }
@@ -325,7 +327,8 @@ int talk_serial(struct vm *vm, const char *number, struct talk_line *line, struc
 			"vm \"%s\" has no serial port", vm->name);
 	if (number && parse_number("the serial port", number, ports - 1, &port, err) < 0)
 		return -1;
-	*line = (struct talk_line){.name = "console", .socket = "s0", .chardev = "serial0", .lock_byte = port};
+	*line = (struct talk_line){
+		.name = "console", .socket = "s0", .chardev = "serial0", .lock_byte = port};
 	line->socket[1] = line->chardev[6] = (char)('0' + port);
 	return 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * type: text as somebody would type it on a keyboard of the US layout. The guest makes characters of keys by the layout
- * that it is set to.
+ * type: text as somebody would type it on a keyboard of the US layout. The guest makes characters of keys by
+ * the layout that it is set to.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -22,8 +22,8 @@ static const struct {
 	const char *const *keys;
 } rows[] = {
 	{"`1234567890-=", "~!@#$%^&*()_+",
-		(const char *const[]){"grave_accent", "1", "2", "3", "4", "5", "6", "7", "8", "9", "0", "minus",
-			"equal"}},
+		(const char *const[]){
+			"grave_accent", "1", "2", "3", "4", "5", "6", "7", "8", "9", "0", "minus", "equal"}},
 	{"[]\\;',./", "{}|:\"<>?",
 		(const char *const[]){"bracket_left", "bracket_right", "backslash", "semicolon", "apostrophe",
 			"comma", "dot", "slash"}},
@@ -84,8 +84,8 @@ static int press(struct vm *vm, char c, int64_t delay_ms, struct vmf_error *err)
 	if (shift)
 		json_array_append_new(keys, json_pack("{s:s, s:s}", "type", "qcode", "data", "shift"));
 	json_array_append_new(keys, json_pack("{s:s, s:s}", "type", "qcode", "data", key));
-	if (qmp_command(vm->qmp, "send-key", json_pack("{s:o, s:i}", "keys", keys, "hold-time", HOLD_MS), NULL,
-		    time_now_ms() + ANSWER_MS, err) < 0)
+	if (qmp_command(vm->qmp, "send-key", json_pack("{s:o, s:i}", "keys", keys, "hold-time", HOLD_MS),
+		    NULL, time_now_ms() + ANSWER_MS, err) < 0)
 		return -1;
 	/* QEMU presses in the background, and its queue is short */
 	time_sleep_ms(2 * HOLD_MS * (shift ? 2 : 1) + delay_ms);
@@ -125,7 +125,8 @@ int verb_type(struct cli_call *call, struct vmf_error *err)
 	if (delay && value_parse_time(delay, &delay_ms, err) < 0)
 		return cli_usage(err, "--delay");
 	if (delay_ms < 0 || delay_ms > DELAY_MAX_MS)
-		return vmf_fail(err, VMF_E_USAGE, 0, NULL, "--delay: 0 to %d s, not %s", DELAY_MAX_MS / 1000, delay);
+		return vmf_fail(
+			err, VMF_E_USAGE, 0, NULL, "--delay: 0 to %d s, not %s", DELAY_MAX_MS / 1000, delay);
 	if (out_dry(call, "type %zu characters", strlen(text)))
 		return 0;
 	if (talk_qmp(vm, true, err) < 0)

@@ -134,8 +134,8 @@ static char *fill(const char *text, const char *socket, const char *host, unsign
 	return strbuf_take(&out);
 }
 
-pid_t viewer_start(
-	const struct viewer *viewer, const char *socket, const char *host, unsigned port, struct vmf_error *err)
+pid_t viewer_start(const struct viewer *viewer, const char *socket, const char *host, unsigned port,
+	struct vmf_error *err)
 {
 	autostrv struct strv words = STRV_INIT;
 	posix_spawnattr_t attributes;

@@ -2,8 +2,9 @@
 /*
  * vnc: the VM's screen for the person's own viewer, or for whoever comes by TCP.
  *
- * A connection that has come is handed to QEMU itself (getfd, add_client), which then speaks with the client without
- * anybody between; where QEMU's monitor cannot be had, it is relayed to the display's socket, if it has one.
+ * A connection that has come is handed to QEMU itself (getfd, add_client), which then speaks with the client
+ * without anybody between; where QEMU's monitor cannot be had, it is relayed to the display's socket, if it
+ * has one.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -19,7 +20,7 @@
 #include "cli/talk.h"
 #include "cli/viewer.h"
 
-#define HAND_OVER_MS 300  /* others wait meanwhile */
+#define HAND_OVER_MS 300 /* others wait meanwhile */
 #define ANSWER_MS 5000
 #define PASSWORD_LENGTH 8 /* VNC looks at no more */
 #define LOGIN_S 20	  /* how long the password holds once the one client is there */
@@ -41,7 +42,8 @@ static int look(struct vm *vm, struct vmf_display_info *info, struct vmf_error *
 	memset(info, 0, sizeof(*info));
 	info->size = sizeof(*info);
 	if (!vm->display.name)
-		return vmf_fail(err, VMF_E_NOT_FOUND, 0, "`set display_default=vnc-unix` gives it one at its next start",
+		return vmf_fail(err, VMF_E_NOT_FOUND, 0,
+			"`set display_default=vnc-unix` gives it one at its next start",
 			"vm \"%s\" has no display", vm->name);
 	if (vm_resolve(vm, err) < 0)
 		return -1;
@@ -50,8 +52,8 @@ static int look(struct vm *vm, struct vmf_display_info *info, struct vmf_error *
 	if (plugin->ops.display.info && plugin->ops.display.info(&call.call, info, err) < 0)
 		return vmf_context(err, "vm \"%s\": display: %s", vm->name, plugin->name);
 	if (!str_equal(info->type, "vnc"))
-		return vmf_fail(err, VMF_E_UNSUPPORTED, 0, info->how, "vm \"%s\": its display (%s) is not VNC",
-			vm->name, plugin->name);
+		return vmf_fail(err, VMF_E_UNSUPPORTED, 0, info->how,
+			"vm \"%s\": its display (%s) is not VNC", vm->name, plugin->name);
 	return 0;
 }
 
@@ -92,7 +94,8 @@ static int hand_over(struct vm *vm, int client, struct vmf_error *err)
 		qmp_command_fd(vm->qmp, "getfd", json_pack("{s:s}", "fdname", "vmf-client"), client, NULL,
 			time_now_ms() + HAND_OVER_MS, err) < 0)
 		return -1;
-	if (ask(vm, "add_client", json_pack("{s:s, s:s}", "protocol", "vnc", "fdname", "vmf-client"), err) == 0)
+	if (ask(vm, "add_client", json_pack("{s:s, s:s}", "protocol", "vnc", "fdname", "vmf-client"), err) ==
+		0)
 		return 0;
 	ask(vm, "closefd", json_pack("{s:s}", "fdname", "vmf-client"), &ignored);
 	error_clear(&ignored);
@@ -104,7 +107,8 @@ static void expire(struct vm *vm, const char *when)
 	struct vmf_error ignored = VMF_ERROR_INIT;
 
 	if (vm_qmp(vm, time_now_ms() + HAND_OVER_MS, &ignored) == 0)
-		ask(vm, "expire_password", json_pack("{s:s, s:s}", "protocol", "vnc", "time", when), &ignored);
+		ask(vm, "expire_password", json_pack("{s:s, s:s}", "protocol", "vnc", "time", when),
+			&ignored);
 	error_clear(&ignored);
 }
 
@@ -163,8 +167,8 @@ static int set_password(struct vnc *v, struct vmf_error *err)
 	if (vm_qmp(vm, deadline, err) < 0)
 		return -1;
 	if (qmp_command(vm->qmp, "set_password",
-		    json_pack("{s:s, s:s, s:s}", "protocol", "vnc", "password", v->serve.password, "connected",
-			    "keep"),
+		    json_pack("{s:s, s:s, s:s}", "protocol", "vnc", "password", v->serve.password,
+			    "connected", "keep"),
 		    NULL, deadline, err) == 0 &&
 		qmp_command(vm->qmp, "expire_password",
 			json_pack("{s:s, s:s}", "protocol", "vnc", "time", until), NULL, deadline, err) == 0)
@@ -242,8 +246,8 @@ static int wait_viewer(const struct viewer *viewer, pid_t pid, struct vmf_error 
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		return 0;
 	if (WIFSIGNALED(status))
-		return vmf_fail(err, VMF_E_FAILED, 0, NULL, "%s was ended by signal %d", viewer->words.items[0],
-			WTERMSIG(status));
+		return vmf_fail(err, VMF_E_FAILED, 0, NULL, "%s was ended by signal %d",
+			viewer->words.items[0], WTERMSIG(status));
 	return vmf_fail(err, VMF_E_FAILED, 0, NULL, "%s failed (exit status %d)", viewer->words.items[0],
 		WEXITSTATUS(status));
 }
@@ -316,10 +320,11 @@ static int say_how(struct cli_call *call, const struct vnc *v)
 	json_object_set_new(facts, "how", out_string(v->info.how));
 	json_object_set_new(facts, "by_tcp", out_string(here));
 	if (path)
-		ways = str_printf("%s: its screen is VNC on %s\n"
-				  "  here         %s\n"
-				  "  from afar    ssh -L 127.0.0.1:5900:%s THIS-HOST, then vncviewer 127.0.0.1:5900\n"
-				  "  by TCP       %s",
+		ways = str_printf(
+			"%s: its screen is VNC on %s\n"
+			"  here         %s\n"
+			"  from afar    ssh -L 127.0.0.1:5900:%s THIS-HOST, then vncviewer 127.0.0.1:5900\n"
+			"  by TCP       %s",
 			name, path, v->info.how ? v->info.how : "a viewer that takes a socket", path, here);
 	else
 		ways = str_printf("%s: its screen is VNC, by %s", name, v->info.how ? v->info.how : here);

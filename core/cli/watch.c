@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Looking at a serial port that somebody else may be typing on: QEMU serves one client, but writes all that the port says
- * into a log. A process of ours follows that, and ends as soon as nobody reads what it passes on.
+ * Looking at a serial port that somebody else may be typing on: QEMU serves one client, but writes all that
+ * the port says into a log. A process of ours follows that, and ends as soon as nobody reads what it passes
+ * on.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What a guest says on its serial ports is kept, and a guest may say much. There is no daemon that could look after it:
- * each command on the VM does. The front of the file becomes a hole, so that all that is behind it stays where it is, for
- * QEMU that writes at the end and for those who read.
+ * What a guest says on its serial ports is kept, and a guest may say much. There is no daemon that could look
+ * after it: each command on the VM does. The front of the file becomes a hole, so that all that is behind it
+ * stays where it is, for QEMU that writes at the end and for those who read.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -24,8 +24,8 @@ void vm_bound_logs(const struct vm *vm)
 		autoclose int fd = -1;
 		struct stat st;
 
-		if (stat(path, &st) < 0 || !S_ISREG(st.st_mode) || (off_t)st.st_blocks * 512 <= 2 * LOG_KEPT ||
-			st.st_size <= 2 * LOG_KEPT)
+		if (stat(path, &st) < 0 || !S_ISREG(st.st_mode) ||
+			(off_t)st.st_blocks * 512 <= 2 * LOG_KEPT || st.st_size <= 2 * LOG_KEPT)
 			continue;
 		fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
 		if (fd < 0 || fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * display-vnc-tcp: VNC by TCP, for those who are let in. QEMU itself listens nowhere: `vmf VM vnc` listens when
- * somebody is to come, as the options here say, and hands to QEMU whoever has come.
+ * display-vnc-tcp: VNC by TCP, for those who are let in. QEMU itself listens nowhere: `vmf VM vnc` listens
+ * when somebody is to come, as the options here say, and hands to QEMU whoever has come.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -103,7 +103,8 @@ static int tcp_check(const struct vmf_call *c, struct vmf_error *err)
 	uint32_t ports[2];
 
 	if (!is_address(address))
-		return h->fail(err, VMF_E_CONFIG, 0, "as in 127.0.0.1, ::1, or 0.0.0.0 for all of this machine",
+		return h->fail(err, VMF_E_CONFIG, 0,
+			"as in 127.0.0.1, ::1, or 0.0.0.0 for all of this machine",
 			"%s: bind: \"%s\" is no address", h->opt_origin(c, "bind"), address);
 	if (parse_ports(port, ports) < 0)
 		return h->fail(err, VMF_E_CONFIG, 0, "as in 5900, or 5900-5999",

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Relays to be measured: relays vmf|copy|uring PORT SOCKET leads from TCP port PORT of 127.0.0.1 to the unix socket
- * SOCKET, until it is killed. vmf: the engine. copy, uring: the least that could be done for one connection, a process
- * for each with reads and writes of 256 KiB, one by poll, one by io_uring.
+ * Relays to be measured: relays vmf|copy|uring PORT SOCKET leads from TCP port PORT of 127.0.0.1 to the unix
+ * socket SOCKET, until it is killed. vmf: the engine. copy, uring: the least that could be done for one
+ * connection, a process for each with reads and writes of 256 KiB, one by poll, one by io_uring.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -155,8 +155,8 @@ static void uring(int a, int b)
 			else
 				at[way] += (size_t)e->res;
 			if (at[way] < end[way]) {
-				ring_put(IORING_OP_SEND, fds[!way], buffers[way] + at[way], end[way] - at[way],
-					way);
+				ring_put(IORING_OP_SEND, fds[!way], buffers[way] + at[way],
+					end[way] - at[way], way);
 			} else {
 				at[way] = end[way] = 0;
 				ring_put(IORING_OP_RECV, fds[way], buffers[way], CHUNK, way);

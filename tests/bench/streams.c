@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What goes through a relay, measured from outside it: streams push SOCKET PORT MIB PID, streams turn SOCKET PORT
- * CLIENTS ROUNDS PID, streams open SOCKET PORT COUNT PID. A server of ours listens on the unix socket SOCKET, which
- * the relay that is to be measured, process PID, leads to from TCP port PORT; PORT 0: straight to SOCKET. Prints
- * seconds, those of the processor that the relay and its children had, and the KiB of memory that they hold.
+ * What goes through a relay, measured from outside it: streams push SOCKET PORT MIB PID, streams turn SOCKET
+ * PORT CLIENTS ROUNDS PID, streams open SOCKET PORT COUNT PID. A server of ours listens on the unix socket
+ * SOCKET, which the relay that is to be measured, process PID, leads to from TCP port PORT; PORT 0: straight
+ * to SOCKET. Prints seconds, those of the processor that the relay and its children had, and the KiB of
+ * memory that they hold.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -53,8 +54,8 @@ static double cpu_of(int pid)
 
 	snprintf(name, sizeof(name), "/proc/%d/stat", pid);
 	file = fopen(name, "re");
-	if (!file || fscanf(file, "%*d %*s %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %ld %ld %ld %ld", &user,
-			     &system, &gone_user, &gone_system) != 4)
+	if (!file || fscanf(file, "%*d %*s %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %ld %ld %ld %ld",
+			     &user, &system, &gone_user, &gone_system) != 4)
 		return 0;
 	fclose(file);
 	return (double)(user + system + gone_user + gone_system) / (double)sysconf(_SC_CLK_TCK);

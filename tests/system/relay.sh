@@ -19,6 +19,12 @@ is_free()
 	! timeout 5 bash -c 'exec 3<>"/dev/tcp/127.0.0.1/$0"' "$1" 2>/dev/null
 }
 
+# has_readers N: so many processes, QEMU among them, have the serial port's log open
+has_readers()
+{
+	[ "$(find /proc/[0-9]*/fd -lname "$VMF_HOME/lib/log/web.serial0" -printf '%h\n' 2>/dev/null | sort -u | wc -l)" = "$1" ]
+}
+
 ok "a VM" "$VMF" web create
 fails "a VM that is off has no ports" 6 "$VMF" web relay 80
 fails "nor a serial one" 6 "$VMF" web serial relay
@@ -86,7 +92,7 @@ ok "once" wait_for 10 no_relays
 one=$!
 "$VMF" web console --watch --log "$scratch/log" --until 'the en''d' --timeout 60s </dev/null >"$scratch/watch2" 2>&1 &
 two=$!
-wait_for 20 sh -c "[ \$(find /proc/[0-9]*/fd -lname '$VMF_HOME/lib/log/web.serial0' 2>/dev/null | wc -l) -ge 3 ]"
+wait_for 20 has_readers 3
 ok "somebody types while two look" guest web 'echo see""n; echo "the en"d'
 wait $one
 result $? "the first one sees it"
@@ -106,8 +112,7 @@ result $? "who types may keep a log, too"
 ok "behind what is in it" sh -c "grep -q '^seen' '$scratch/log' && grep -q '^one more' '$scratch/log'"
 "$VMF" web console --watch --timeout 1s </dev/null >"$out" 2>&1
 result $? "looking ends in time"
-wait_for 10 sh -c "[ \$(find /proc/[0-9]*/fd -lname '$VMF_HOME/lib/log/web.serial0' 2>/dev/null | wc -l) -le 1 ]"
-result $? "and leaves no process"
+ok "and leaves no process" wait_for 10 has_readers 1
 
 # a long history: what is old is freed, what is new stays where it is
 chatter=$VMF_HOME/lib/log/web.serial0
@@ -131,8 +136,7 @@ ok "a dry run types nothing" "$VMF" web type "$(printf 'echo x\n')" --dry-run
 ok "somebody waits for a line" guest web 'kill $(cat /run/reader 2>/dev/null) 2>/dev/null; (exec sh -c "echo \$\$ >/run/reader; exec cat /dev/tty2 >/run/typed") & sleep 1; chvt 2 2>/dev/null; echo'
 text='Hello, World! ~{[(<@#$%^&*_+|"?>)]}` 0-9=;:/.'
 ok "text is typed" "$VMF" --json web type "$text" --enter --delay 200ms
-jq -e '.typed == 47' "$out" >/dev/null
-result $? "and counted"
+says "and counted" '"typed":46'
 ok "the guest" guest web 'sleep 1; cat /run/typed'
 grep -qxF -- "$text" "$out"
 result $? "gets all of it"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * relay_run() in a process of its own. The test has both ends: it connects as the client, and the far end is half
- * of a socketpair that the relay's open() sends to it.
+ * relay_run() in a process of its own. The test has both ends: it connects as the client, and the far end is
+ * half of a socketpair that the relay's open() sends to it.
  */
 #include <arpa/inet.h>
 #include <check.h>
