@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * What goes through a relay, measured from outside it: streams push SOCKET PORT MIB PID, streams turn SOCKET
- * PORT CLIENTS ROUNDS PID, streams open SOCKET PORT COUNT PID. A server of ours listens on the unix socket
+ * PORT CLIENTS ROUNDS PID, streams open SOCKET PORT COUNT PID. streams screen - PORT
+ * COUNT 0 takes COUNT pictures from the VNC server on PORT. A server of ours listens on the unix socket
  * SOCKET, which the relay that is to be measured, process PID, leads to from TCP port PORT; PORT 0: straight
  * to SOCKET. Prints seconds, those of the processor that the relay and its children had, and the KiB of
  * memory that they hold.
@@ -258,10 +259,86 @@ static void open_many(int count)
 	waitpid(child, NULL, 0);
 }
 
+/* ---- a screen -------------------------------------------------------------------------------- */
+
+static void get(int s, void *data, size_t length)
+{
+	if (recv(s, data, length, MSG_WAITALL) != (ssize_t)length)
+		fail("the VNC server says too little");
+}
+
+static void put(int s, const void *data, size_t length)
+{
+	if (send(s, data, length, MSG_NOSIGNAL) != (ssize_t)length)
+		fail("the VNC server takes nothing");
+}
+
+static unsigned be(const unsigned char *at, int n)
+{
+	unsigned value = 0;
+
+	while (n--)
+		value = value << 8 | *at++;
+	return value;
+}
+
+/* One whole picture, raw. */
+static void get_picture(int s, unsigned pixel)
+{
+	unsigned char head[12];
+	unsigned n;
+
+	get(s, head, 4);
+	n = head[0] == 0 ? be(head + 2, 2) : 0;
+	while (n--) {
+		get(s, head, 12);
+		for (size_t left = (size_t)be(head + 4, 2) * be(head + 6, 2) * pixel; left;) {
+			size_t part = left < sizeof(buffer) ? left : sizeof(buffer);
+
+			get(s, buffer, part);
+			left -= part;
+		}
+	}
+}
+
+/* ROUNDS pictures of a VNC server; the seconds for these, and those until it greeted. */
+static void screen(long rounds)
+{
+	static const unsigned char encodings[] = {2, 0, 0, 1, 0, 0, 0, 0};
+	unsigned char data[256], request[] = {3, 0, 0, 0, 0, 0, 0, 0, 0, 0}, one = 1;
+	double from = now(), greeted;
+	unsigned pixel;
+	int s = dial();
+
+	get(s, data, 12);
+	greeted = now() - from;
+	put(s, "RFB 003.008\n", 12);
+	get(s, data, 1);
+	get(s, data + 1, data[0]);
+	put(s, &one, 1);
+	get(s, data, 4);
+	if (be(data, 4))
+		fail("the VNC server lets us not in");
+	put(s, &one, 1);
+	get(s, data, 24);
+	memcpy(request + 6, data, 4);
+	pixel = data[4] / 8;
+	get(s, buffer, be(data + 20, 4));
+	put(s, encodings, sizeof(encodings));
+	from = now();
+	for (long i = 0; i < rounds; i++) {
+		put(s, request, sizeof(request));
+		get_picture(s, pixel);
+	}
+	printf("%.6f %.6f\n", now() - from, greeted);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc < 6 || (argc < 7 && strcmp(argv[1], "turn") == 0))
-		return fprintf(stderr, "usage: streams push|turn|open SOCKET PORT NUMBER [ROUNDS] PID\n"), 2;
+		return fprintf(stderr,
+			       "usage: streams push|turn|open|screen SOCKET PORT NUMBER [ROUNDS] PID\n"),
+		       2;
 	path = argv[2];
 	relay = atoi(argv[argc - 1]);
 	port = atoi(argv[3]);
@@ -270,6 +347,8 @@ int main(int argc, char **argv)
 		push(atol(argv[4]));
 	else if (strcmp(argv[1], "turn") == 0)
 		turn(atoi(argv[4]), atol(argv[5]));
+	else if (strcmp(argv[1], "screen") == 0)
+		screen(atol(argv[4]));
 	else
 		open_many(atoi(argv[4]));
 	return 0;
