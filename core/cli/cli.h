@@ -215,6 +215,7 @@ int verb_vnc(struct cli_call *, struct vmf_error *); /* vnc.c */
 int verb_relay(struct cli_call *, struct vmf_error *); /* relay.c */
 int verb_serial_relay(struct cli_call *, struct vmf_error *);
 int verb_type(struct cli_call *, struct vmf_error *); /* type.c */
+int command_top(struct cli_call *, struct vmf_error *); /* top.c */
 int command_relays(struct cli_call *, struct vmf_error *); /* relays.c */
 int command_list(struct cli_call *, struct vmf_error *); /* list.c */
 int command_storage_list(struct cli_call *, struct vmf_error *); /* storage.c */

@@ -95,6 +95,10 @@ static const struct cli_option type_options[] = {
 	{"--enter", NULL, "press Enter behind it", NULL},
 	{"--delay", "TIME", "wait so long after each key, for a guest that is slow", NULL},
 };
+static const struct cli_option top_options[] = {
+	{"--interval", "TIME", "look so often; 2 s unless told", NULL},
+	{"--count", "N", "so many times, then end; 0: for ever", NULL},
+};
 static const struct cli_option relays_options[] = {
 	{"--end", "ID", "end that one; may be given again", NULL},
 	{"--all", NULL, "end all", NULL},
@@ -228,6 +232,8 @@ const struct cli_verb cli_commands[] = {
 		command_storage_volumes},
 	{"storage orphans", NULL, ARGS_REST, "[--remove] [--yes]", "volumes that vmf made and no VM uses",
 		OPTIONS(storage_orphans_options), 0, command_storage_orphans},
+	{"top", NULL, ARGS_REST, "[--interval TIME] [--count N]",
+		"what the VMs that run take, again and again", OPTIONS(top_options), 0, command_top},
 	{"relays", NULL, ARGS_REST, "[--end ID] [--all]", "the relays that run: show them, or end them",
 		OPTIONS(relays_options), 0, command_relays},
 	{"plugin", NULL, ARGS_REST, "list|show KIND NAME|path", "plugins: state, options, folders",
