@@ -19,7 +19,8 @@ def read(name):
             words.append(int(data[at:end]))
             at = end
         pixels = data[at + 1:]
-        return words[0], words[1], lambda x, y: tuple(pixels[3 * (y * words[0] + x):][:3])
+        width = words[0]
+        return width, words[1], lambda x, y: pixels[3 * (y * width + x):3 * (y * width + x) + 3]
     head = struct.unpack('>25I', data[:100])
     size, width, height, bits, line, colours = head[0], head[4], head[5], head[11], head[12], head[19]
     if bits != 32:
@@ -27,8 +28,8 @@ def read(name):
     start = size + 12 * colours
 
     def pixel(x, y):
-        b, g, r = data[start + y * line + 4 * x:][:3]
-        return r, g, b
+        at = start + y * line + 4 * x
+        return data[at + 2], data[at + 1], data[at]
     return width, height, pixel
 
 

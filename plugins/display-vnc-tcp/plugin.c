@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
 #include <vmf/plugin.h>
 
@@ -48,11 +48,21 @@ static const struct vmf_option options[] = {
 		.default_value = "no",
 		.help = "QEMU wants a password, which each relay makes anew and shows",
 		.since = "0.1"},
+	{.name = "tls",
+		.type = VMF_OPT_PATH,
+		.help = "the folder of x509 credentials for TLS: ca-cert.pem, server-cert.pem, "
+			"server-key.pem",
+		.since = "0.1"},
+	{.name = "tls_verify",
+		.type = VMF_OPT_BOOL,
+		.default_value = "no",
+		.help = "clients must have a certificate of the same authority",
+		.since = "0.1"},
 	{.name = "share",
 		.type = VMF_OPT_ENUM,
-		.default_value = "force-shared",
+		.default_value = "ignore",
 		.choices = "allow-exclusive|force-shared|ignore",
-		.help = "whether a viewer may have the screen to itself (allow-exclusive) or not",
+		.help = "what becomes of a viewer that asks for the screen alone",
 		.since = "0.1"},
 };
 
@@ -96,6 +106,28 @@ static int parse_ports(const char *text, uint32_t ports[2])
 	return *end || ports[0] < 1 || ports[1] > 65535 || ports[0] > ports[1] ? -1 : 0;
 }
 
+/* What QEMU would miss only once it is started. */
+static int check_tls(const struct vmf_call *c, struct vmf_error *err)
+{
+	static const char *const files[] = {"server-cert.pem", "server-key.pem", "ca-cert.pem"};
+	const struct vmf_host *h = c->host;
+	const char *dir = h->opt_string(c, "tls");
+	int verify = h->opt_bool(c, "tls_verify");
+
+	if (!dir && verify)
+		return h->fail(err, VMF_E_CONFIG, 0, "name the folder of its credentials: tls = ...",
+			"%s: tls_verify: there is no TLS", h->opt_origin(c, "tls_verify"));
+	for (size_t i = 0; dir && i < (verify ? 3u : 2u); i++) {
+		const char *path = h->printf(c, "%s/%s", dir, files[i]);
+
+		if (access(path, R_OK) < 0)
+			return h->fail(err, errno == EACCES ? VMF_E_PERMISSION : VMF_E_CONFIG, errno,
+				"QEMU's user must be able to read them, too", "%s: tls: %s",
+				h->opt_origin(c, "tls"), path);
+	}
+	return 0;
+}
+
 static int tcp_check(const struct vmf_call *c, struct vmf_error *err)
 {
 	const struct vmf_host *h = c->host;
@@ -115,7 +147,7 @@ static int tcp_check(const struct vmf_call *c, struct vmf_error *err)
 			return h->fail(err, VMF_E_CONFIG, 0, "as in 192.0.2.7, 192.0.2.0/24 or 2001:db8::/32",
 				"%s: allow: \"%s\" is no address", h->opt_origin(c, "allow"),
 				h->opt_item(c, "allow", i));
-	return 0;
+	return check_tls(c, err);
 }
 
 /* ---- calls ---------------------------------------------------------------------------------- */
@@ -132,6 +164,14 @@ static int tcp_prepare(const struct vmf_call *c, struct vmf_display *display, st
 		.key = "share", .type = VMF_PROP_STRING, .string = h->opt_string(c, "share")};
 	if (h->opt_bool(c, "password"))
 		props[n++] = (struct vmf_prop){.key = "password", .type = VMF_PROP_BOOL, .number = 1};
+	if (h->opt_string(c, "tls")) {
+		/* without it anybody could read along: a host that cannot do it must not go on */
+		if (display->size < sizeof(*display))
+			return h->fail(
+				err, VMF_E_UNSUPPORTED, 0, "install a newer vmf", "tls: this vmf has no TLS");
+		display->tls_dir = h->opt_string(c, "tls");
+		display->tls_verify = (uint32_t)h->opt_bool(c, "tls_verify");
+	}
 	display->vnc = "none";
 	display->props = (struct vmf_props){.items = props, .count = n, .stride = sizeof(*props)};
 	return 0;

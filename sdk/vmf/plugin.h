@@ -433,8 +433,11 @@ struct vmf_network_ops {
 struct vmf_display {
 	uint32_t size;
 	const char *vnc;        /* QEMU's -vnc address without options: "unix:/path", "none"; NULL: no VNC */
-	struct vmf_props props; /* options of -vnc: "password", "tls-creds", ... */
+	struct vmf_props props; /* options of -vnc: "password", "share", ... */
 	const char *note;
+	/* From here on only if SIZE says that they are there. */
+	const char *tls_dir;    /* the folder of the server's x509 credentials, as QEMU names them; NULL: no TLS */
+	uint32_t tls_verify;    /* clients must have a certificate of the same authority */
 };
 
 struct vmf_display_info {

@@ -11,6 +11,7 @@ need_program xtigervncviewer tigervnc-viewer
 need_program Xvfb xvfb
 need_program python3 python3
 need_program jq jq
+need_program openssl openssl
 need_guest
 unset DISPLAY WAYLAND_DISPLAY
 picture()
@@ -261,6 +262,31 @@ port=$(jq -r .port "$out")
 if draws "$port" -passwd "$scratch/password" >"$out" 2>&1; then false; fi
 result $? "does not know the first one's password"
 ok "which QEMU is asked for" greets "$port"
+
+# ---- TLS ---------------------------------------------------------------------------------------------
+
+mkdir "$scratch/tls"
+run openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=authority -keyout "$scratch/ca-key.pem" -out "$scratch/tls/ca-cert.pem"
+run openssl req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout "$scratch/tls/server-key.pem" -out "$scratch/request.pem"
+printf 'subjectAltName=DNS:localhost,IP:127.0.0.1\n' >"$scratch/names"
+ok "credentials" openssl x509 -req -days 2 -in "$scratch/request.pem" -CA "$scratch/tls/ca-cert.pem" \
+	-CAkey "$scratch/ca-key.pem" -CAcreateserial -extfile "$scratch/names" -out "$scratch/tls/server-cert.pem"
+chmod 755 "$scratch/tls"
+chmod 644 "$scratch/tls"/*
+ok "relays are ended" "$VMF" relays --all
+ok "the VM is to speak through TLS" "$VMF" web stop set display.vnc-tcp.password= "display.vnc-tcp.tls=$scratch/tls"
+fails "without credentials it does not start" 3 "$VMF" -o "display.vnc-tcp.tls=$scratch/no-tls" web start
+ok "with them it does" "$VMF" web start
+ok "and its shell is there" guest_ready web
+ok "with something on its screen" guest web 'printf "\033[?25l" >/dev/tty0; seq 1 12 >/dev/tty0'
+ok "its screen" "$VMF" web screenshot "$scratch/web.ppm"
+ok "a relay" "$VMF" web vnc --port 0 --many --detach
+if draws "$(port_of)" >"$out" 2>&1; then false; fi
+result $? "shows nothing to one who knows no TLS"
+ok "and is ended" "$VMF" relays --all
+sees "through TLS" web vnc --viewer "$scratch/viewer.sh -SecurityTypes=X509None -X509CA=$scratch/tls/ca-cert.pem {host}::{port}"
+ok "a relay for many" "$VMF" --json web vnc --many --detach
+port=$(jq -r .port "$out")
 
 # ---- the VM's end ------------------------------------------------------------------------------------
 
