@@ -236,7 +236,8 @@ static void put_nic(const json_t *n)
 	strbuf_printf(&line, "%s on network \"%s\", %s", text_of(n, "mac"), text_of(n, "network"),
 		text_of(n, "model"));
 	if (text_of(n, "segment"))
-		strbuf_printf(&line, ", in %s", text_of(n, "segment"));
+		strbuf_printf(&line, *text_of(n, "segment") ? ", in %s" : ", plugged into nothing%s",
+			text_of(n, "segment"));
 	if (text_of(n, "interface"))
 		strbuf_printf(&line, ", %s", text_of(n, "interface"));
 	json_array_foreach(json_object_get(n, "addresses"), i, word)

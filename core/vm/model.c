@@ -219,6 +219,8 @@ static int configured_nics(struct vm *vm, struct vmf_error *err)
 		nic->instance = word(s, "network", network);
 		nic->model = word(s, "model", conf_string(vm->root, "net_if"));
 		nic->segment = word(s, "bridge", NULL);
+		if (str_equal(nic->segment, "-"))
+			nic->segment = "";
 		mac = word(s, "mac", NULL);
 		if (mac)
 			snprintf(nic->mac, sizeof(nic->mac), "%s", mac);

@@ -64,7 +64,7 @@ struct vm_nic {
 	const char *title;
 	const char *instance;
 	const struct conf_section *section; /* NULL: the NIC that every VM has by default */
-	const char *model, *segment;
+	const char *model, *segment; /* segment: "" none, NULL the network's own */
 	char mac[18];
 	unsigned index;
 	char *slot; /* "nic-lan" */
@@ -143,6 +143,9 @@ const char *vm_cdrom(const struct conf_section *root);
 const struct vmf_volume *vm_volume_at(const struct vmf_volume_list *list, size_t i);
 /* Locally administered, from the UUID and the NIC's number alone. */
 void vm_mac(const char *uuid, unsigned index, char out[18]);
+/* VMF_E_EXISTS if one of its NICs has a MAC address that another NIC of a defined VM has. WAS_UUID: the VM's before it was
+ * changed, or NULL. (macs.c) */
+int vm_check_macs(const struct vm *vm, const char *was_uuid, struct vmf_error *err);
 
 /* ---- plugins' calls (calls.c) ------------------------------------------------------------- */
 

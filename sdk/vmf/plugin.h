@@ -362,7 +362,7 @@ struct vmf_nic {
 	uint32_t size;
 	const char *mac;
 	const char *model;
-	const char *segment; /* the nic's `bridge`, or NULL: the network's own */
+	const char *segment; /* the nic's `bridge`, or NULL: the network's own; "": none */
 };
 
 struct vmf_netdev {
