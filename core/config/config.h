@@ -17,6 +17,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/stat.h>
 
 #include "base/error.h"
 #include "base/str.h"
@@ -73,6 +74,8 @@ void conf_free(struct conf *conf);
 /* Reads a file and merges it. All errors in it are reported together, one "file:line: what" a line in
  * err's message. A missing file: VMF_E_NOT_FOUND. `include("path")` is relative to the file. */
 int conf_add_file(struct conf *conf, const char *path, struct vmf_error *err);
+/* The same; *st gets what the file was when it was opened, unless it could not be. */
+int conf_add_file_stat(struct conf *conf, const char *path, struct stat *st, struct vmf_error *err);
 /* The same for text (tests, fuzzing, definitions that arrive by stream); NAME stands for the file. */
 int conf_add_text(struct conf *conf, const char *name, const char *text, size_t length, struct vmf_error *err);
 /* One setting: "memory=2G", "disk.root.size=20G", "display.vnc-tcp.port=5901", "args+=-snapshot".

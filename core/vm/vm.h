@@ -10,6 +10,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "base/error.h"
@@ -40,8 +41,8 @@ extern const struct conf_schema vm_schema;
 /* Reads vmf.conf and class default, once. */
 int ctx_load(struct ctx *ctx, struct vmf_error *err);
 void ctx_free(struct ctx *ctx);
-/* Merges a file that need not be there; *IS_THERE, unless NULL, says whether it is. */
-int layer_add_optional(struct conf *conf, const char *path, bool *is_there, struct vmf_error *err);
+/* Merges a file that need not be there; *st, unless NULL, gets what it was when it was opened; all 0: missing. */
+int layer_add_optional(struct conf *conf, const char *path, struct stat *st, struct vmf_error *err);
 /* The layers up to and with a class; the context's. NULL and err. */
 struct conf *ctx_class(struct ctx *ctx, const char *name, struct vmf_error *err);
 
