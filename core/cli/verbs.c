@@ -24,7 +24,7 @@ static const struct cli_option create_options[] = {
 	{"--disk", "SIZE", "make a disk; may be given again", NULL},
 	{"--image", "FILE", "the first disk is a copy of that image", NULL},
 	{"--cdrom", "FILE", "an image in the CD drive", "cdrom"},
-	{"--nic", "NET", "a NIC on that network; may be given again", NULL},
+	{"--nic", "NET", "a NIC on that network, NET:BRIDGE in that bridge; may be given again", NULL},
 	{"--host", "NAME", "where it lives", "host"},
 	{"--template", "FILE", "a definition to start from", NULL},
 };
@@ -45,6 +45,11 @@ static const struct cli_option disk_export_options[] = {
 	{"--compress", NULL, "pack it; for qcow2", NULL},
 };
 static const struct cli_option disk_mount_options[] = {{"--rw", NULL, "for writing, too", NULL}};
+static const struct cli_option ifadd_options[] = {
+	{"--network", "NET", "the network that the bridges are on", NULL},
+	{"--model", "MODEL", "QEMU's device: virtio-net-pci, e1000, ...", NULL},
+	{"--prop", "KEY=VALUE", "a further property of the device; may be given again", NULL},
+};
 static const struct cli_option storage_list_options[] = {
 	{"--names", NULL, "names only; no storage is asked", NULL}};
 static const struct cli_option storage_orphans_options[] = {
@@ -145,6 +150,17 @@ const struct cli_verb cli_verbs[] = {
 		verb_disk_mount},
 	{"disk umount", NULL, ARGS_ONE, "DISK", "unmount it", NO_OPTIONS, VERB_MAY_MISS | VERB_BROKEN,
 		verb_disk_umount},
+	{"ifadd", NULL, ARGS_COUNTED, "N [BRIDGE]... [--model MODEL]",
+		"give it N NICs, each in a bridge or on a network; -: in none", OPTIONS(ifadd_options),
+		VERB_SIZE, verb_ifadd},
+	{"ifdel", NULL, ARGS_NONE, "", "take all its NICs away, also while it runs", NO_OPTIONS, 0,
+		verb_ifdel},
+	{"connect", NULL, ARGS_ONE_OPTIONAL, "N [BRIDGE]", "plug a NIC in, also while it runs", NO_OPTIONS,
+		VERB_SIZE, verb_connect},
+	{"disconnect", NULL, ARGS_ONE, "N", "pull a NIC's cable, also while it runs", NO_OPTIONS, 0,
+		verb_disconnect},
+	{"ifstat", NULL, ARGS_NONE, "", "its NICs, and the command that makes them", NO_OPTIONS, 0,
+		verb_ifstat},
 	{"snapshot", NULL, ARGS_OPTIONAL, "[NAME] [--delete NAME]",
 		"keep the state of all its disks under a name", OPTIONS(snapshot_options), 0, verb_snapshot},
 	{"snapshots", NULL, ARGS_NONE, "", "its snapshots", NO_OPTIONS, 0, verb_snapshots},

@@ -230,6 +230,7 @@ static int configured_nics(struct vm *vm, struct vmf_error *err)
 		nic->segment = word(s, "bridge", NULL);
 		if (str_equal(nic->segment, "-"))
 			nic->segment = "";
+		nic->is_linked = !s || conf_number(s, "link");
 		mac = word(s, "mac", NULL);
 		if (mac)
 			snprintf(nic->mac, sizeof(nic->mac), "%s", mac);

@@ -84,7 +84,9 @@ static const struct vmf_option nic_options[] = {
 	OPT("network", STRING, NULL, "the network that it is on"),
 	OPT("mac", MAC, NULL, "its address, if not the one that comes from the VM's UUID"),
 	OPT("model", STRING, NULL, "QEMU's device: virtio-net-pci, e1000, ..."),
-	OPT("bridge", STRING, NULL, "the segment that it is plugged into, if not the network's own; \"-\": none"),
+	OPT("bridge", STRING, NULL,
+		"the segment that it is plugged into, if not the network's own; \"-\": none"),
+	OPT("link", BOOL, "yes", "its cable is plugged in"),
 	OPT("props", LIST, NULL, "further properties of the device: {\"speed=1000\"}"),
 };
 
