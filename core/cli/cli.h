@@ -221,6 +221,13 @@ int command_list(struct cli_call *, struct vmf_error *); /* list.c */
 int command_storage_list(struct cli_call *, struct vmf_error *); /* storage.c */
 int command_storage_volumes(struct cli_call *, struct vmf_error *);
 int command_storage_orphans(struct cli_call *, struct vmf_error *);
+int command_net_show(struct cli_call *, struct vmf_error *); /* net.c */
+int command_net_add(struct cli_call *, struct vmf_error *);
+int command_net_delete(struct cli_call *, struct vmf_error *);
+int command_net_segment(struct cli_call *, struct vmf_error *);
+int command_net_wire(struct cli_call *, struct vmf_error *);
+int command_net_ignore(struct cli_call *, struct vmf_error *);
+int command_state(struct cli_call *, struct vmf_error *);
 int command_plugin(struct cli_call *, struct vmf_error *); /* plugins.c */
 int command_help(struct cli_call *, struct vmf_error *); /* help.c */
 int command_version(struct cli_call *, struct vmf_error *);

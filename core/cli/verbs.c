@@ -45,6 +45,15 @@ static const struct cli_option disk_export_options[] = {
 	{"--compress", NULL, "pack it; for qcow2", NULL},
 };
 static const struct cli_option disk_mount_options[] = {{"--rw", NULL, "for writing, too", NULL}};
+static const struct cli_option net_show_options[] = {
+	{"--names", NULL, "segments' names only", NULL},
+	{"--all", NULL, "also those that net_ignore leaves out", NULL},
+};
+static const struct cli_option net_wire_options[] = {
+	{"--create", NULL, "make namespaces and bridges that are missing", NULL},
+	{"--remove", NULL, "take the wire away", NULL},
+};
+static const struct cli_option net_ignore_options[] = {{"--remove", NULL, "show those again", NULL}};
 static const struct cli_option ifadd_options[] = {
 	{"--network", "NET", "the network that the bridges are on", NULL},
 	{"--model", "MODEL", "QEMU's device: virtio-net-pci, e1000, ...", NULL},
@@ -215,6 +224,22 @@ const struct cli_verb cli_commands[] = {
 		command_storage_volumes},
 	{"storage orphans", NULL, ARGS_REST, "[--remove] [--yes]", "volumes that vmf made and no VM uses",
 		OPTIONS(storage_orphans_options), 0, command_storage_orphans},
+	{"net show", NULL, ARGS_REST, "[SEGMENT] [--names]",
+		"the host's segments, what is plugged in, and whose that is", OPTIONS(net_show_options), 0,
+		command_net_show},
+	{"net add", NULL, ARGS_REST, "NAME...", "make bridges, veth pairs, VLANs, VXLANs, as their names say",
+		NO_OPTIONS, 0, command_net_add},
+	{"net segment", NULL, ARGS_REST, "BRIDGE [PORT]...", "make a bridge, and plug these into it",
+		NO_OPTIONS, 0, command_net_segment},
+	{"net delete", NULL, ARGS_REST, "SEGMENT...", "delete bridges and ports that vmf made", NO_OPTIONS, 0,
+		command_net_delete},
+	{"net wire", NULL, ARGS_REST, "NS BRIDGE NS BRIDGE",
+		"a cable between bridges of two network namespaces; -: here", OPTIONS(net_wire_options), 0,
+		command_net_wire},
+	{"net ignore", NULL, ARGS_REST, "[PATTERN]...", "leave interfaces out of net show and state",
+		OPTIONS(net_ignore_options), 0, command_net_ignore},
+	{"state", NULL, ARGS_REST, "", "the commands that make segments and running VMs what they are",
+		NO_OPTIONS, 0, command_state},
 	{"plugin", NULL, ARGS_REST, "list|show KIND NAME|path", "plugins: state, options, folders",
 		OPTIONS(plugin_options), 0, command_plugin},
 	{"help", NULL, ARGS_REST, "[WORD]", "this, or all about a word", NO_OPTIONS, 0, command_help},

@@ -62,6 +62,7 @@ static const struct vmf_option root_options[] = {
 	OPT_ENUM("drive_if", "virtio", "virtio|scsi|ide|nvme|usb",
 		"how disks that do not say so are attached"),
 	OPT("net_if", STRING, "virtio-net-pci", "the model of NICs that do not say theirs"),
+	OPT("net_ignore", LIST, NULL, "patterns of interfaces that net show and state leave out"),
 	OPT("host", STRING, "local", "where the VM lives"),
 	OPT("owner", STRING, NULL, "whose VM this is"),
 	OPT("locked", BOOL, "no", "the VM can be looked at, not changed"),

@@ -81,9 +81,11 @@ static struct nl_msg *new_bridge(const char *name, uint32_t group)
  */
 static int raise(struct net *net, struct link *bridge, uint32_t mtu, struct vmf_error *err)
 {
-	const struct port plain = {
-		.alias = bridge->group == GROUP_AUTO ? "vmf: of its VMs" : "vmf", .mtu = mtu};
+	struct port plain = {.alias = bridge->group == GROUP_AUTO ? "vmf: of its VMs" : "vmf", .mtu = mtu};
 
+	if (mtu &&
+		bridge->group == GROUP_KEPT) /* one that somebody chose, not what its ports have made of it */
+		plain.alias = net->call->host->printf(net->call, BRIDGE_MTU_ALIAS, mtu);
 	if (port_attach(net, bridge, NULL, &plain, err) < 0)
 		return -1;
 	bridge->mtu = mtu ? mtu : bridge->mtu;
@@ -107,7 +109,8 @@ int bridge_need(struct net *net, const char *name, uint32_t group, uint32_t mtu,
 	}
 	if (rc < 0 || check_kind(net, bridge, err) < 0)
 		return -1;
-	if (is_ours(bridge) && !(bridge->flags & IFF_UP))
+	if (is_ours(bridge) &&
+		(!(bridge->flags & IFF_UP) || (mtu && group == GROUP_KEPT && mtu != bridge->mtu)))
 		return raise(net, bridge, mtu, err);
 	return 0;
 }
@@ -185,7 +188,7 @@ static struct nl_msg *attach_message(
 	const struct link *link, const struct link *bridge, const struct port *port, bool is_v6)
 {
 	struct nl_msg *msg = net_message(RTM_NEWLINK, 0, link->index, 0, 0);
-	uint32_t mtu = bridge ? bridge->mtu : port->mtu;
+	uint32_t mtu = bridge && !port->keeps_mtu ? bridge->mtu : port->mtu;
 
 	if (!msg)
 		return NULL;

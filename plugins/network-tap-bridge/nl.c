@@ -10,6 +10,8 @@
 #include <netlink/msg.h>
 #include <netlink/netlink.h>
 #include <netlink/route/link.h>
+#include <netlink/route/link/vlan.h>
+#include <netlink/route/link/vxlan.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -178,6 +180,32 @@ static void copy(char *to, size_t size, const char *from)
 	snprintf(to, size, "%s", from ? from : "");
 }
 
+static void copy_address(char *to, size_t size, struct nl_addr *address)
+{
+	if (address)
+		nl_addr2str(address, to, size);
+	nl_addr_put(address);
+}
+
+static void fill_kind(struct link *link, struct rtnl_link *from)
+{
+	struct nl_addr *address;
+	uint32_t lower = 0;
+
+	if (strcmp(link->kind, "vlan") == 0)
+		link->id = (uint32_t)rtnl_link_vlan_get_id(from);
+	if (strcmp(link->kind, "vxlan") != 0)
+		return;
+	rtnl_link_vxlan_get_id(from, &link->id);
+	rtnl_link_vxlan_get_port(from, &link->udp_port);
+	if (rtnl_link_vxlan_get_link(from, &lower) == 0)
+		link->lower = (int)lower;
+	if (rtnl_link_vxlan_get_group(from, &address) == 0)
+		copy_address(link->group_address, sizeof(link->group_address), address);
+	if (rtnl_link_vxlan_get_local(from, &address) == 0)
+		copy_address(link->local_address, sizeof(link->local_address), address);
+}
+
 static void fill(struct link *link, struct rtnl_link *from)
 {
 	memset(link, 0, sizeof(*link));
@@ -190,6 +218,7 @@ static void fill(struct link *link, struct rtnl_link *from)
 	copy(link->name, sizeof(link->name), rtnl_link_get_name(from));
 	copy(link->kind, sizeof(link->kind), rtnl_link_get_type(from));
 	copy(link->alias, sizeof(link->alias), rtnl_link_get_ifalias(from));
+	fill_kind(link, from);
 	link->rx_bytes = rtnl_link_get_stat(from, RTNL_LINK_RX_BYTES);
 	link->tx_bytes = rtnl_link_get_stat(from, RTNL_LINK_TX_BYTES);
 	link->rx_packets = rtnl_link_get_stat(from, RTNL_LINK_RX_PACKETS);

@@ -44,6 +44,9 @@ struct link {
 	int index, master, lower; /* 0: none */
 	uint32_t mtu, group, flags; /* flags: IFF_ */
 	char name[IFNAMSIZ], kind[16], alias[128];
+	uint32_t id;                     /* of a VLAN or VXLAN */
+	uint32_t udp_port;               /* of a VXLAN */
+	char group_address[48], local_address[48]; /* of a VXLAN, or "" */
 	uint64_t rx_bytes, tx_bytes, rx_packets, tx_packets; /* as the host sees them */
 };
 
@@ -71,6 +74,7 @@ int net_delete(struct net *net, const struct link *link, struct vmf_error *err);
 
 /* "no interface's name", or NULL if NAME can be one. */
 const char *link_name_wrong(const char *name);
+#define BRIDGE_MTU_ALIAS "vmf: mtu %u"
 /* The bridge, which must be there. VMF_E_NOT_FOUND, or VMF_E_CONFIG if it is none. */
 int bridge_find(struct net *net, const char *name, struct link *bridge, struct vmf_error *err);
 /* The same, and makes it in GROUP if it is not there. MTU 0: the kernel's default. Up afterwards, if it is ours. */
@@ -81,6 +85,7 @@ int bridge_leave(struct net *net, const char *name, struct vmf_error *err);
 
 struct port {
 	bool isolated, hairpin;
+	bool keeps_mtu;    /* it does not follow the bridge */
 	uint32_t group;    /* 0: leave it */
 	const char *alias; /* or NULL */
 	uint32_t mtu;      /* where there is no bridge; 0: leave it */
@@ -91,6 +96,31 @@ int port_attach(struct net *net, const struct link *link, const struct link *bri
 	struct vmf_error *err);
 /* No IPv6 on that link, neither addresses nor packets. */
 void link_without_ipv6(struct net *net, const char *name);
+
+/* ---- segments (segment.c, ports.c, list.c, wire.c) ---------------------------------------- */
+
+/* The word for a port, taken apart: NAME[,group=A][,remote=A][,local=A][,dev=IF][,id=N][,port=N][,mtu=N]. */
+struct port_word {
+	char name[IFNAMSIZ];
+	const char *group, *remote, *local, *dev; /* or NULL */
+	uint32_t id, port, mtu;                   /* 0: not given */
+};
+int port_word_parse(const struct vmf_call *c, const char *text, struct port_word *word, struct vmf_error *err);
+/* Does the word tell what kind of port it is? */
+bool port_tells_kind(const struct port_word *word);
+/* The link of that word, which is made if it is not there (*made). */
+int port_make(struct net *net, const struct port_word *word, struct link *link, bool *made, struct vmf_error *err);
+/* The word that makes LINK again, or NULL. LOWER: the link below it, or NULL. */
+const char *port_word_of(const struct vmf_call *c, const struct link *link, const struct link *lower);
+/* Both ends of a veth pair, the second one in the namespace of that fd (-1: here). 0 or an errno. */
+int veth_make(struct net *net, const char *name, const char *peer, int peer_namespace);
+
+int segment_create(const struct vmf_call *c, const char *name, const char *const *ports, struct vmf_error *err);
+int segment_remove(const struct vmf_call *c, const char *name, struct vmf_error *err);
+int segment_list(const struct vmf_call *c, struct vmf_segment_list *list, struct vmf_error *err);
+int segment_wire(const struct vmf_call *c, const struct vmf_wire *wire, struct vmf_error *err);
+/* The wire that a port with that alias is an end of, or NULL. */
+const struct vmf_wire *wire_of(const struct vmf_call *c, const char *alias);
 
 /* ---- taps (tap.c) ------------------------------------------------------------------------- */
 
@@ -113,5 +143,20 @@ int vhost_open(const struct vmf_call *c, const char *when, unsigned queues, int 
 bool vhost_is_there(void);
 /* May taps and bridges be made here? */
 bool may_administer(void);
+
+/* ---- what is wanted (wish.c) -------------------------------------------------------------- */
+
+struct wish {
+	const char *bridge; /* "": none */
+	bool create;
+	bool has_ifname;
+	struct tap tap;
+	struct port port;
+	const char *vhost;
+};
+
+int wish_read(const struct vmf_call *c, const struct vmf_nic *nic, struct wish *w, struct vmf_error *err);
+/* VMeN; where that is too long, or taken (SALT is not 0), the name's start and a hash. */
+void wish_name(const struct vmf_call *c, unsigned salt, char name[IFNAMSIZ]);
 
 #endif

@@ -128,7 +128,7 @@ offers "list show path" plugin ""
 offers "storage network display placement" plugin show ""
 offers "screenshot" help scr
 offers "bash zsh fish" completion ""
-offers disk web0 di
+offers "disk disconnect" web0 di
 offers "add rm resize compress import export mount umount" web0 disk ""
 offers "data root" web0 disk rm ""
 offers --rw web0 disk mount root --
