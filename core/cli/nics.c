@@ -226,3 +226,33 @@ int verb_disconnect(struct cli_call *call, struct vmf_error *err)
 		return -1;
 	return say(call, is_live, err);
 }
+
+/* ---- forwarded ports ---------------------------------------------------------------------- */
+
+static int forward(struct cli_call *call, bool remove, struct vmf_error *err)
+{
+	struct vm_forwarded done;
+	const char *what;
+
+	if (vm_forward(call->vm, cli_option(call, "--nic", 0), call->args.items[0], remove, &done, err) < 0)
+		return -1;
+	what = done.rule && done.is_live ? done.rule : done.item;
+	out_result(call,
+		json_pack("{s:s*, s:s*, s:b, s:b}", "forward", done.item, "rule",
+			done.is_live ? done.rule : NULL, "removed", remove, "live", done.is_live),
+		"%s: %s%s%s", call->vm->name, remove ? "no more " : "", what,
+		done.is_live ? ", also as it runs" : "");
+	free(done.item);
+	free(done.rule);
+	return 0;
+}
+
+int verb_forward_add(struct cli_call *call, struct vmf_error *err)
+{
+	return forward(call, false, err);
+}
+
+int verb_forward_rm(struct cli_call *call, struct vmf_error *err)
+{
+	return forward(call, true, err);
+}

@@ -54,6 +54,9 @@ static const struct cli_option net_wire_options[] = {
 	{"--remove", NULL, "take the wire away", NULL},
 };
 static const struct cli_option net_ignore_options[] = {{"--remove", NULL, "show those again", NULL}};
+static const struct cli_option forward_options[] = {
+	{"--nic", "N", "its NIC; the first that can, unless told", NULL},
+};
 static const struct cli_option ifadd_options[] = {
 	{"--network", "NET", "the network that the bridges are on", NULL},
 	{"--model", "MODEL", "QEMU's device: virtio-net-pci, e1000, ...", NULL},
@@ -170,6 +173,11 @@ const struct cli_verb cli_verbs[] = {
 		verb_disconnect},
 	{"ifstat", NULL, ARGS_NONE, "", "its NICs, and the command that makes them", NO_OPTIONS, 0,
 		verb_ifstat},
+	{"forward add", NULL, ARGS_ONE, "PORT:GUEST-PORT [--nic N]",
+		"let a port of this host lead to it, also while it runs", OPTIONS(forward_options), 0,
+		verb_forward_add},
+	{"forward rm", NULL, ARGS_ONE, "PORT:GUEST-PORT [--nic N]", "let it lead there no more",
+		OPTIONS(forward_options), 0, verb_forward_rm},
 	{"snapshot", NULL, ARGS_OPTIONAL, "[NAME] [--delete NAME]",
 		"keep the state of all its disks under a name", OPTIONS(snapshot_options), 0, verb_snapshot},
 	{"snapshots", NULL, ARGS_NONE, "", "its snapshots", NO_OPTIONS, 0, verb_snapshots},

@@ -24,6 +24,15 @@ int vm_nic_connect(struct vm *vm, const char *which, const char *word, bool *is_
 /* Pulls its cable. */
 int vm_nic_disconnect(struct vm *vm, const char *which, bool *is_live, struct vmf_error *err);
 
+/* A port of this host leads to the guest, or no more (forward.c). */
+struct vm_forwarded {
+	char *item, *rule; /* what stands in the definition; "tcp:127.0.0.1:2222-:22", or NULL; the caller frees both */
+	bool is_live;
+};
+/* WHICH: a NIC's number or title; NULL: the first that can. In the definition and the running VM, both or neither. */
+int vm_forward(struct vm *vm, const char *which, const char *text, bool remove, struct vm_forwarded *done,
+	struct vmf_error *err);
+
 /* A NIC as it is to be. Strings live as long as the VM's arena. */
 struct nic_wish {
 	const char *network;

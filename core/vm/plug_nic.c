@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/proc.h"
@@ -78,7 +79,8 @@ static int hand_over(struct vm *vm, const char *slot, json_t *netdev, const char
 	for (unsigned n = 0; numbers && *numbers; n++) {
 		char *end;
 		int fd = (int)strtol(numbers, &end, 10);
-		autofree char *name = str_printf("%s.%s%u", slot, key, n);
+		/* never a name that a vmf that was killed has used: QEMU mixes up the two */
+		autofree char *name = str_printf("%s.%s%u.%d", slot, key, n, (int)getpid());
 
 		if (qmp_command_fd(vm->qmp, "getfd", json_pack("{s:s}", "fdname", name), fd, NULL,
 			    time_now_ms() + QMP_MS, err) < 0)

@@ -31,6 +31,7 @@ const struct step *step_find(const char *name)
 		&step_nic_unplug,
 		&step_nic_move,
 		&step_nic_link,
+		&step_nic_forward,
 		&step_volume_grow,
 		&step_volume_compress,
 		&step_volume_export,

@@ -34,6 +34,7 @@ extern const struct step step_nic_plug;        /* plug_nic.c */
 extern const struct step step_nic_unplug;
 extern const struct step step_nic_move;
 extern const struct step step_nic_link;
+extern const struct step step_nic_forward;     /* forward.c */
 extern const struct step step_volume_grow;     /* disk_change.c */
 extern const struct step step_volume_compress;
 extern const struct step step_volume_export;   /* disk_copy.c */

@@ -427,6 +427,17 @@ struct vmf_segment_list {
 	size_t count, stride;
 };
 
+/* A port of this host that is to lead, or to lead no more, to the guest. */
+struct vmf_forward {
+	uint32_t size;
+	uint32_t remove;
+	uint32_t apply;   /* 0: only check it and fill in item and rule; 1: TEXT is a rule, do it in the running VM, whose
+			   * netdev has the id SLOT.net; one that is done already: 0 */
+	const char *text; /* as a person writes it */
+	const char *item; /* set: what stands for it in the plugin's option hostfwd, which is a list */
+	const char *rule; /* set: "tcp:127.0.0.1:2222-:22"; NULL: there is none in the running VM */
+};
+
 struct vmf_network_ops {
 	uint32_t size;
 	uint32_t (*caps)(const struct vmf_call *c); /* VMF_NETWORK_* */
@@ -447,6 +458,8 @@ struct vmf_network_ops {
 	int (*segment_remove)(const struct vmf_call *c, const char *name, struct vmf_error *err);
 	int (*segment_list)(const struct vmf_call *c, struct vmf_segment_list *list, struct vmf_error *err);
 	int (*wire)(const struct vmf_call *c, const struct vmf_wire *wire, struct vmf_error *err);
+	/* Of plugins with VMF_NETWORK_FORWARD. */
+	int (*forward)(const struct vmf_call *c, struct vmf_forward *forward, struct vmf_error *err);
 };
 
 /* ---- display ------------------------------------------------------------------------------ */
