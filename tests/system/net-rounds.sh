@@ -63,7 +63,7 @@ result $bad "vmf is killed at any millisecond of a start: nothing is left"
 bad=0
 for n in $(seq 0 4 80); do
 	"$VMF" k start >>"$out" 2>&1
-	killed "$n" k connect 0 br$n
+	killed "$n" k connect 0 "br$n"
 	"$VMF" k status >>"$out" 2>&1
 	killed "$n" k connect 1 -
 	tidy >>"$out" 2>&1 || bad=$((bad + 1))
