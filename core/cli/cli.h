@@ -186,6 +186,7 @@ int verb_disk_add(struct cli_call *, struct vmf_error *); /* disk.c */
 int verb_disk_rm(struct cli_call *, struct vmf_error *);
 int verb_disk_resize(struct cli_call *, struct vmf_error *);
 int verb_disk_compress(struct cli_call *, struct vmf_error *);
+int verb_disk_trim(struct cli_call *, struct vmf_error *);
 int verb_disk_import(struct cli_call *, struct vmf_error *);
 int verb_disk_export(struct cli_call *, struct vmf_error *);
 int verb_disk_mount(struct cli_call *, struct vmf_error *);

@@ -69,6 +69,7 @@ void ctx_free(struct ctx *ctx)
 		conf_free(ctx->classes[i]);
 	free(ctx->classes);
 	strv_free(&ctx->class_names);
+	ctx_forget_volumes(ctx);
 	conf_free(ctx->with_default);
 	conf_free(ctx->base);
 	strv_free(&ctx->settings);

@@ -34,6 +34,7 @@ struct ctx {
 	struct conf *with_default; /* base and class default */
 	struct conf **classes; /* with_default and one class each */
 	struct strv class_names;
+	struct known_volumes *volumes; /* of stores that were asked already; NULL: none is remembered */
 };
 
 extern const struct conf_schema vm_schema;
@@ -111,6 +112,7 @@ struct vm {
 	uid_t qemu_uid;
 	gid_t qemu_gid;
 	struct qmp *qmp;
+	json_t *transaction;   /* while plugins are called: what they tell QEMU is kept for one transaction; NULL: said at once */
 };
 
 int vm_name_check(const char *name, struct vmf_error *err);
@@ -141,8 +143,6 @@ char *vm_next_volume(struct vm *vm, const char *instance, struct vmf_error *err)
 uint64_t vm_memory_bytes(const struct vm *vm);
 /* The image in the CD drive, or NULL. "" stands for none where a class has one. */
 const char *vm_cdrom(const struct conf_section *root);
-/* An element of a plugin's list, whatever its stride. */
-const struct vmf_volume *vm_volume_at(const struct vmf_volume_list *list, size_t i);
 /* Locally administered, from the UUID and the NIC's number alone. */
 void vm_mac(const char *uuid, unsigned index, char out[18]);
 /* VMF_E_EXISTS if one of its NICs has a MAC address that another NIC of a defined VM has. WAS_UUID: the VM's before it was
@@ -184,6 +184,31 @@ int vm_volume_look(const struct plugin *plugin, const struct vm_call *call, cons
 	struct vmf_error *err);
 /* The same of a disk's. */
 int vm_disk_volume(struct vm *vm, const struct vm_disk *disk, struct vmf_volume *volume, struct vmf_error *err);
+/* What keeps the guest from writing to one of its disks, as that one's store says, and the command that mends it;
+ * NULL: nothing that they know of. Asks the stores, quietly. To be freed. (volume.c) */
+struct vm_trouble {
+	char *what, *remedy;
+};
+void vm_storage_trouble(struct vm *vm, struct vm_trouble *trouble);
+void vm_trouble_free(struct vm_trouble *trouble);
+
+/* ---- many volumes at once (volumes.c) ----------------------------------------------------- */
+
+/* An element of a plugin's list, whatever its stride. */
+const struct vmf_volume *vm_volume_at(const struct vmf_volume_list *list, size_t i);
+/* From now on a store is asked for its volumes once: for commands that look at many VMs and change nothing. */
+void ctx_remember_volumes(struct ctx *ctx);
+void ctx_forget_volumes(struct ctx *ctx);
+/* The volumes of the call's store whose names begin with PREFIX. They live as long as the VM. */
+int vm_volumes_list(struct vm *vm, const struct plugin *plugin, const struct vm_call *call, const char *prefix,
+	struct vmf_volume_list *list, struct vmf_error *err);
+/* Those of all disks, in their order, each all 0 if it is not there: one question for each store. The array lives as long
+ * as the VM, and is there even if a store fails. */
+int vm_disk_volumes(struct vm *vm, struct vmf_volume **volumes, struct vmf_error *err);
+/* VMF_E_STATE if a volume of another storage of this kind stands on VOLUME, the disk's: of those in its own storage the
+ * plugin knows. */
+int vm_need_bare(struct vm *vm, const struct vm_disk *disk, const struct vmf_volume *volume, struct vmf_error *err);
+
 /* For tear-down: SLOT as it was recorded by vm_call_record() at the time, whatever the definition says now. */
 struct vm_recorded {
 	const struct plugin *plugin;
@@ -352,6 +377,7 @@ struct vm_new_disk {
 	uint64_t size_bytes;       /* 0: as configured, as the image, or drive_size */
 	const struct image *image; /* what it is to be a copy of, or NULL */
 	const char *origin;        /* the volume of STORAGE that it is to be a clone of, or NULL */
+	bool is_gold;              /* ORIGIN is looked for as [CLASS-]ORIGIN, then as the first volume of a VM of that name */
 	const char *snapshot;      /* of that, or NULL */
 	enum vm_clone_how how;
 };
@@ -401,6 +427,10 @@ struct vm_mount {
 int vm_disk_mount(struct vm *vm, const char *title, struct vm_mount *mount, struct vmf_error *err);
 /* Also of a VM that is no longer defined. *folder: where it was, the caller frees. VMF_E_BUSY: somebody is in it. */
 int vm_disk_umount(struct vm *vm, const char *title, char **folder, struct vmf_error *err);
+/* Gives back what the disk of a VM that is off takes up and does not need (trim.c): needs root. What it took up, before
+ * and after. */
+int vm_disk_trim(
+	struct vm *vm, const char *title, uint64_t *before_bytes, uint64_t *after_bytes, struct vmf_error *err);
 /* Records of what is mounted of the VM; a new array. */
 json_t *vm_mounts(const struct vm *vm);
 /* VMF_E_STATE if a disk of the VM is mounted, or is for writing. Forgets what a reboot has unmounted. */
