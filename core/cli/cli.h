@@ -196,6 +196,8 @@ int verb_ifdel(struct cli_call *, struct vmf_error *);
 int verb_connect(struct cli_call *, struct vmf_error *);
 int verb_disconnect(struct cli_call *, struct vmf_error *);
 int verb_ifstat(struct cli_call *, struct vmf_error *);
+int verb_addresses(struct cli_call *, struct vmf_error *); /* addresses.c */
+int command_addresses(struct cli_call *, struct vmf_error *);
 int verb_forward_add(struct cli_call *, struct vmf_error *);
 int verb_forward_rm(struct cli_call *, struct vmf_error *);
 int verb_snapshot(struct cli_call *, struct vmf_error *); /* snapshots.c */

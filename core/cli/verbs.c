@@ -54,6 +54,10 @@ static const struct cli_option net_wire_options[] = {
 	{"--remove", NULL, "take the wire away", NULL},
 };
 static const struct cli_option net_ignore_options[] = {{"--remove", NULL, "show those again", NULL}};
+static const struct cli_option addresses_options[] = {
+	{"--dnsmasq", NULL, "as lines for dnsmasq: dhcp-host=...", NULL},
+	{"--dhcpd", NULL, "as lines for ISC's dhcpd: host ... { ... }", NULL},
+};
 static const struct cli_option forward_options[] = {
 	{"--nic", "N", "its NIC; the first that can, unless told", NULL},
 };
@@ -175,6 +179,8 @@ const struct cli_verb cli_verbs[] = {
 		verb_disconnect},
 	{"ifstat", NULL, ARGS_NONE, "", "its NICs, and the command that makes them", NO_OPTIONS, 0,
 		verb_ifstat},
+	{"addresses", NULL, ARGS_NONE, "[--dnsmasq] [--dhcpd]", "the IP addresses that its guest is known by",
+		OPTIONS(addresses_options), 0, verb_addresses},
 	{"forward add", NULL, ARGS_ONE, "PORT:GUEST-PORT [--nic N]",
 		"let a port of this host lead to it, also while it runs", OPTIONS(forward_options), 0,
 		verb_forward_add},
@@ -248,6 +254,8 @@ const struct cli_verb cli_commands[] = {
 		command_net_wire},
 	{"net ignore", NULL, ARGS_REST, "[PATTERN]...", "leave interfaces out of net show and state",
 		OPTIONS(net_ignore_options), 0, command_net_ignore},
+	{"addresses", NULL, ARGS_REST, "[--dnsmasq] [--dhcpd]", "MAC and IP addresses of all VMs",
+		OPTIONS(addresses_options), 0, command_addresses},
 	{"state", NULL, ARGS_REST, "", "the commands that make segments and running VMs what they are",
 		NO_OPTIONS, 0, command_state},
 	{"plugin", NULL, ARGS_REST, "list|show KIND NAME|path", "plugins: state, options, folders",

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 #include <netlink/attr.h>
 #include <netlink/msg.h>
@@ -353,6 +354,19 @@ int net_has_address(struct net *net, int index, bool *has, struct vmf_error *err
 		return net_fail(net, err, "cannot list the addresses");
 	*has = search.has;
 	return 0;
+}
+
+/* What cannot be listed is not there. */
+void net_neighbours(struct net *net, int (*show)(struct nl_msg *msg, void *data), void *data)
+{
+	struct nl_msg *msg = nlmsg_alloc_simple(RTM_GETNEIGH, NLM_F_DUMP);
+	struct ndmsg head = {.ndm_family = AF_UNSPEC};
+
+	if (msg && nlmsg_append(msg, &head, sizeof(head), NLMSG_ALIGNTO) < 0) {
+		nlmsg_free(msg);
+		msg = NULL;
+	}
+	dump(net, msg, show, data);
 }
 
 int net_delete(struct net *net, const struct link *link, struct vmf_error *err)

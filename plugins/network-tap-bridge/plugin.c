@@ -60,6 +60,10 @@ static const struct vmf_option options[] = {
 		.type = VMF_OPT_STRING,
 		.help = "the user who may use a persistent tap, besides root",
 		.since = "0.1"},
+	{.name = "leases",
+		.type = VMF_OPT_PATH,
+		.help = "the file of a DHCP server's leases, if not where dnsmasq and dhcpd have theirs",
+		.since = "0.1"},
 	{.name = "ifname",
 		.type = VMF_OPT_STRING,
 		.help = "the tap's name, if not VM, e and the NIC's number",
@@ -334,9 +338,10 @@ static int look(struct net *net, struct vmf_nic_info *info, const char *ifname, 
 	const struct vmf_call *c = net->call;
 	struct link link, *all;
 	size_t count;
+	int rc = net_link(net, ifname, &link, err);
 
-	if (net_link(net, ifname, &link, err) != 0)
-		return 0; /* not there any more, which is what is to be shown */
+	if (rc != 0) /* not there any more, which is what is to be shown */
+		return rc < 0 ? -1 : 0;
 	info->ifname = c->host->strdup(c, ifname);
 	info->link_up = (link.flags & IFF_RUNNING) != 0;
 	info->rx_bytes = link.tx_bytes;
@@ -368,6 +373,8 @@ static int tap_info(
 	if (net_open(&net, c, err) < 0)
 		return -1;
 	rc = look(&net, info, ifname, err);
+	if (rc == 0)
+		info->addresses = addresses_of(&net, nic->mac);
 	net_close(&net);
 	return rc;
 }

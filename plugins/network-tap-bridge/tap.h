@@ -69,6 +69,10 @@ int net_links(struct net *net, int master, struct link **links, size_t *count, s
 /* Does the link have an address that somebody gave it? */
 int net_has_address(struct net *net, int index, bool *has, struct vmf_error *err);
 int net_delete(struct net *net, const struct link *link, struct vmf_error *err);
+/* Shows each entry of the neighbour table. */
+void net_neighbours(struct net *net, int (*show)(struct nl_msg *msg, void *data), void *data);
+/* What the guest with that MAC address is known by; NULL-terminated, never NULL. (addresses.c) */
+const char **addresses_of(struct net *net, const char *mac);
 
 /* ---- bridges and their ports (bridge.c) --------------------------------------------------- */
 
