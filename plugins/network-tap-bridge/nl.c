@@ -285,7 +285,7 @@ static int on_link(struct nl_msg *msg, void *arg)
 /* Sends MSG (consumed), which asks for a list, and shows each answer to VALID. 0 or an errno. */
 static int dump(struct net *net, struct nl_msg *msg, nl_recvmsg_msg_cb_t valid, void *arg)
 {
-	struct nl_cb *cb = nl_cb_clone(nl_socket_get_cb(net->sock));
+	struct nl_cb *own = nl_socket_get_cb(net->sock), *cb = nl_cb_clone(own);
 	int rc = msg && cb ? nl_send_auto(net->sock, msg) : -NLE_NOMEM;
 
 	net->errnum = 0;
@@ -297,6 +297,7 @@ static int dump(struct net *net, struct nl_msg *msg, nl_recvmsg_msg_cb_t valid, 
 		rc = nl_recvmsgs(net->sock, cb);
 	}
 	nl_cb_put(cb);
+	nl_cb_put(own); /* the socket has its own hold on it */
 	if (rc < 0 && !net->errnum) {
 		net->errnum = EIO;
 		copy(net->text, sizeof(net->text), nl_geterror(rc));

@@ -54,7 +54,7 @@ static int make_namespace(const struct vmf_call *c, const char *path, struct vmf
 		errnum = errno;
 	if (!errnum && unshare(CLONE_NEWNET) < 0)
 		errnum = errno;
-	else if (!errnum && mount("/proc/self/ns/net", path, NULL, MS_BIND, NULL) < 0)
+	else if (!errnum && mount("/proc/self/ns/net", path, "none", MS_BIND, NULL) < 0)
 		errnum = errno;
 	if (setns(here, CLONE_NEWNET) < 0 && !errnum)
 		errnum = errno;
