@@ -115,7 +115,7 @@ static const struct cli_option clone_options[] = {
 };
 static const struct cli_option list_options[] = {
 	{"--columns", "LIST",
-		"of name,state,class,cpus,memory,nics,host,owner,pid,since,description,uuid,detail,disks",
+		"of name,state,class,cpus,memory,nics,host,owner,pid,since,description,uuid,detail,disks,addresses",
 		NULL},
 	{"--running", NULL, "only those that are neither off nor saved", NULL},
 	{"--names", NULL, "names only", NULL},

@@ -52,6 +52,9 @@ END
 ok "dhcpd's, which are active" [ "$(known web 0)" = "192.0.2.60 192.0.2.7" ]
 ok "a line for each" "$VMF" web addresses
 says "with NIC and MAC address" "^web	0	$mac	192.0.2.7\$"
+ok "list has a column" "$VMF" list --columns name,addresses
+says "of them" "^web	192.0.2.7 192.0.2.60 10.0.2.15\$"
+ok "as JSON" eval '[ "$("$VMF" --json list --columns addresses | jq -c ".[0].addresses | length")" = 3 ]'
 ok "info has them, too" eval '"$VMF" web info | grep "address .*192.0.2.60"'
 "$VMF" web stop >"$out" 2>&1
 ok "another one" "$VMF" db create --nic lab
