@@ -110,7 +110,7 @@ static char *own_word(const struct cli_verb *v)
 	if (str_starts(v->usage, "[PATTERN] "))
 		return str_dup("VM");
 	if (str_starts(v->usage, "STATE"))
-		return str_dup("running paused off saved crashed io-error hung");
+		return str_dup("running paused off saved crashed io-error hung ip");
 	if (strstr(v->usage, "show KIND NAME"))
 		return str_dup("PLUGIN");
 	if (str_starts(v->usage, "[WORD")) {

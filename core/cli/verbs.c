@@ -115,7 +115,9 @@ static const struct cli_option clone_options[] = {
 };
 static const struct cli_option list_options[] = {
 	{"--columns", "LIST",
-		"of name,state,class,cpus,memory,nics,host,owner,pid,since,description,uuid,detail,disks,addresses",
+		"of "
+		"name,state,class,cpus,memory,nics,host,owner,pid,since,description,uuid,detail,disks,"
+		"addresses",
 		NULL},
 	{"--running", NULL, "only those that are neither off nor saved", NULL},
 	{"--names", NULL, "names only", NULL},
@@ -210,8 +212,9 @@ const struct cli_verb cli_verbs[] = {
 		VERB_LIVE, verb_status},
 	{"info", NULL, ARGS_NONE, "[--command]", "all about it", OPTIONS(info_options), VERB_TRACE,
 		verb_info},
-	{"wait", NULL, ARGS_ONE, "STATE [--timeout TIME]", "wait until it is running, paused, off, ...",
-		OPTIONS(wait_options), VERB_LIVE, verb_wait},
+	{"wait", NULL, ARGS_ONE, "STATE [--timeout TIME]",
+		"wait until it is running, paused, off, ...; ip: has an address", OPTIONS(wait_options),
+		VERB_LIVE, verb_wait},
 	{"log", "qlog", ARGS_NONE, "[--lines N] [--path]", "what QEMU said", OPTIONS(log_options), VERB_LIVE,
 		verb_log},
 	{"console", "serial serial0", ARGS_NONE, "[--port N] [--history N]", "its serial port; ^] leaves",

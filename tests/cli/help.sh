@@ -119,7 +119,7 @@ offers tcg web0 set accel = t
 offers "yes no" -o tablet = ""
 offers "$VMF_HOME/vmf.bash" web0 set kernel = "$VMF_HOME/vmf.b"
 offers "status" web0 set memory = 2G stat
-offers "running paused off saved crashed io-error hung" web0 wait ""
+offers "running paused off saved crashed io-error hung ip" web0 wait ""
 offers "status" web0 start -m 5 -- stat
 offers "web0 web1" -C "$VMF_HOME" we
 offers "" -C "$scratch/none" we

@@ -30,6 +30,7 @@ mac=$("$VMF" --json web info | jq -r '.nics[0].mac')
 ok "nothing is known of its NIC on the bridge" [ "$(known web 0)" = "" ]
 ok "in user mode it has the usual one" [ "$(known web 1)" = 10.0.2.15 ]
 ok "the guest is up" guest_ready web
+ok "wait ip: user mode tells it at once" "$VMF" web wait ip --timeout 1s
 ok "it has an address and talks to the host" guest web 'killall udhcpc; ip addr flush dev eth0; ip addr add 192.0.2.7/24 dev eth0; ip link set eth0 up; for i in 1 2 3 4 5; do ping -c 1 -W 1 192.0.2.1 && break; done' 60
 ok "that is known" [ "$(known web 0)" = 192.0.2.7 ]
 cat >"$scratch/leases" <<END
@@ -60,6 +61,7 @@ ok "info has them, too" eval '"$VMF" web info | grep "address .*192.0.2.60"'
 ok "another one" "$VMF" db create --nic lab
 ok "all of them" "$VMF" addresses
 says "have lines" '^db	0	02:[0-9a-f:]*	-$'
+fails "a VM that is off has none to wait for" 10 "$VMF" db wait ip --timeout 200ms
 ok "for dnsmasq" "$VMF" addresses --dnsmasq
 says "with names" "^dhcp-host=$mac,web\$"
 says "of each NIC" '^dhcp-host=02:[0-9a-f:]*,web-1$'
