@@ -124,9 +124,8 @@ static int tap_check(const struct vmf_call *c, const struct vmf_nic *nic, struct
 
 	if (wish_read(c, nic, &w, err) < 0)
 		return -1;
-	if (access("/dev/net/tun", F_OK) < 0)
-		return c->host->fail(
-			err, VMF_E_MISSING, errno, "`modprobe tun` loads the driver", "/dev/net/tun");
+	if (tun_check(c, err) < 0)
+		return -1;
 	if (strcmp(w.vhost, "on") == 0 && !vhost_is_there())
 		return c->host->fail(err, VMF_E_MISSING, 0,
 			"set vhost = auto: then it is used where it is there; `modprobe vhost_net` loads it",

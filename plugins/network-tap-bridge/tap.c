@@ -24,16 +24,25 @@ bool may_administer(void)
 	return (data[0].effective & (1u << CAP_NET_ADMIN)) != 0;
 }
 
+static int no_tun(const struct vmf_call *c, int errnum, struct vmf_error *err)
+{
+	if (errnum == ENOENT || errnum == ENXIO || errnum == ENODEV)
+		return c->host->fail(err, VMF_E_MISSING, errnum, "`modprobe tun` loads the driver", TUN);
+	return c->host->fail(err, errnum == EACCES || errnum == EPERM ? VMF_E_PERMISSION : VMF_E_FAILED,
+		errnum, "be root, or let your group open it: ls -l " TUN " shows whose it is",
+		"cannot open " TUN);
+}
+
+int tun_check(const struct vmf_call *c, struct vmf_error *err)
+{
+	return access(TUN, R_OK | W_OK) < 0 ? no_tun(c, errno, err) : 0;
+}
+
 static int open_tun(const struct vmf_call *c, struct vmf_error *err)
 {
 	int fd = open(TUN, O_RDWR | O_CLOEXEC | O_NONBLOCK);
 
-	if (fd >= 0)
-		return fd;
-	if (errno == ENOENT || errno == ENXIO || errno == ENODEV)
-		return c->host->fail(err, VMF_E_MISSING, errno, "`modprobe tun` loads the driver", TUN);
-	return c->host->fail(err, errno == EACCES || errno == EPERM ? VMF_E_PERMISSION : VMF_E_FAILED, errno,
-		"be root, or let your group open it: ls -l " TUN " shows whose it is", "cannot open " TUN);
+	return fd >= 0 ? fd : no_tun(c, errno, err);
 }
 
 static int why(const struct vmf_call *c, const struct tap *tap, int errnum, struct vmf_error *err)

@@ -136,6 +136,8 @@ struct tap {
 	bool is_persistent;
 	uid_t owner;
 };
+/* Can taps be opened at all? */
+int tun_check(const struct vmf_call *c, struct vmf_error *err);
 /* Opens (and so makes) the tap; its fds are the caller's. VMF_E_EXISTS: the name is taken; VMF_E_BUSY. */
 int tap_open(const struct vmf_call *c, struct tap *tap, struct vmf_error *err);
 void tap_close(struct tap *tap);

@@ -7,7 +7,7 @@
 need_guest
 need_program ip iproute2
 need_program jq jq
-[ -c /dev/net/tun ] || skip_all "not possible here: no /dev/net/tun"
+[ -w /dev/net/tun ] || skip_all "not possible here: /dev/net/tun cannot be opened"
 mkdir -p "$VMF_HOME/etc"
 [ "$(awk '{ print $3 }' /proc/self/uid_map)" != 1 ] || echo 'user = "root"' >>"$VMF_HOME/etc/vmf.conf"
 cat >>"$VMF_HOME/etc/vmf.conf" <<END
