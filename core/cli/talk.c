@@ -17,6 +17,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/proc.h"
+#include "base/tty.h"
 #include "cli/cli.h"
 #include "cli/talk.h"
 #include "config/value.h"
@@ -269,7 +270,7 @@ static int talk(struct cli_call *call, const struct line *line, struct stream_op
 	autostrbuf struct strbuf first = STRBUF_INIT;
 	autoclose int claim_fd = -1;
 	autoclose int fd = -1;
-	bool is_person = isatty(STDIN_FILENO) == 1;
+	bool is_person = tty_is(STDIN_FILENO);
 	int how;
 
 	if (out_dry(call, "connect to the %s: %s/%s", line->name, vm->run_dir, line->socket))
