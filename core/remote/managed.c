@@ -112,7 +112,7 @@ static int begin(struct ctx *ctx, const char *name, const struct managed *manage
 		return 0;
 	}
 	/* destroyed here, and the near end has not heard of it */
-	if (!far && near && json_is_true(json_object_get(record, "gone")) && str_equal(near, sent))
+	if (!far && near && record && str_equal(near, sent))
 		return vmf_fail(err, VMF_E_NOT_FOUND, 0, NULL, "vm \"%s\" was destroyed there", name) + 2;
 	if (put_layer(ctx, name, managed->layer, err) < 0)
 		return -1;

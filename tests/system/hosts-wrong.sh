@@ -12,7 +12,7 @@ hosts_of()
 {
 	cat "$VMF_HOME/etc/vmf.conf"
 	cat <<-END
-		host "wrongkey" { remote-ssh { address = "$(host_ip n2)" config = "$scratch/ssh_config" options = {"IdentityFile=$scratch/other", "ControlPath=none"} command = "$VMF" } }
+		host "wrongkey" { remote-ssh { address = "$(host_ip n2)" config = "$scratch/ssh_config.other" options = {"ControlPath=none"} command = "$VMF" } }
 		host "changed" { remote-ssh { address = "$(host_ip n2)" config = "$scratch/ssh_config" options = {"UserKnownHostsFile=$scratch/changed", "ControlPath=none"} command = "$VMF" } }
 		host "unknown" { remote-ssh { address = "$(host_ip n2)" config = "$scratch/ssh_config" options = {"UserKnownHostsFile=/dev/null", "ControlPath=none"} command = "$VMF" } }
 		host "novmf" { remote-ssh { address = "$(host_ip n2)" config = "$scratch/ssh_config" command = "/nowhere/vmf" } }
@@ -27,6 +27,7 @@ hosts_of >"$scratch/more.conf"
 cp "$scratch/more.conf" "$VMF_HOME/etc/vmf.conf"
 printf '%s %s\n' "$(host_ip n2)" "$(cut -d' ' -f1,2 "$scratch/n1/host_key.pub")" >"$scratch/changed"
 ssh-keygen -q -t ed25519 -N '' -f "$scratch/other"
+sed "s|$scratch/key|$scratch/other|" "$scratch/ssh_config" >"$scratch/ssh_config.other"
 cat >"$scratch/old" <<'END'
 #!/bin/sh
 echo '{"hello":{"version":"0.0.1","protocol":0,"abi":[1,0],"host":"old"}}'
@@ -59,8 +60,12 @@ refused nowhere 4 'host "nowhere": .*nobody knows the address'
 refused dash 3 'is no address'
 
 ok "one on the second host" "$VMF" far0 create --host n2
-slow n2 delay 100ms
-fails "a slow host answers" 20 "$VMF" far0 status
+if slow n2 delay 100ms 10ms loss 5% 2>"$out"; then
+	fails "a slow host answers" 20 "$VMF" far0 status
+	slow n2
+else
+	skip "a slow host answers" "not possible here: $(tr '\n' ' ' <"$out")"
+fi
 cut_off n2
 began=$SECONDS
 fails "one that is cut off does not" 10 timeout 60 "$VMF" far0 status
