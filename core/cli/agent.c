@@ -64,7 +64,8 @@ static void take_settings(struct ctx *ctx, const json_t *request)
 	}
 }
 
-static int run_managed(struct ctx *ctx, const json_t *request, struct strv *words, int *exit_code, struct vmf_error *err)
+static int run_managed(
+	struct ctx *ctx, const json_t *request, struct strv *words, int *exit_code, struct vmf_error *err)
 {
 	struct managed managed = {
 		.master = json_string_value(json_object_get(request, "master")),
@@ -128,7 +129,8 @@ int command_agent(struct cli_call *call, struct vmf_error *err)
 	int in, out, null;
 
 	if (!cli_option(call, "--stdio", 0) || call->args.count)
-		return vmf_fail(err, VMF_E_USAGE, 0, "agent --stdio: another vmf runs it", "agent wants --stdio alone");
+		return vmf_fail(err, VMF_E_USAGE, 0, "agent --stdio: another vmf runs it",
+			"agent wants --stdio alone");
 	/* whatever writes to standard output by mistake must not disturb the frames */
 	in = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
 	out = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);

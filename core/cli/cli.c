@@ -129,7 +129,8 @@ static int load_for(
 }
 
 /* The VM as it is to begin with, and where it lives; NULL and no err: load_for() tells what is wrong. */
-static struct vm *load_first(struct ctx *ctx, int argc, char **argv, struct place **place, struct vmf_error *err)
+static struct vm *load_first(
+	struct ctx *ctx, int argc, char **argv, struct place **place, struct vmf_error *err)
 {
 	struct vmf_error ignored = VMF_ERROR_INIT;
 	struct vm *vm = vm_load(ctx, argv[0], true, &ignored);

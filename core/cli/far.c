@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A chain for a VM that lives on another host. It is sent there whole, but for what belongs to this end: `edit`, whose
- * editor and file are here, and the file of `screenshot`.
+ * A chain for a VM that lives on another host. It is sent there whole, but for what belongs to this end:
+ * `edit`, whose editor and file are here, and the file of `screenshot`.
  */
 #include "cli/far.h"
 
@@ -121,8 +121,8 @@ static int take_note(struct far *far, struct vmf_error *err)
 }
 
 /* Words FROM to TO of the chain; MORE: others follow. OUTPUT: where it goes, or NULL. */
-static int run_words(struct far *far, char **argv, int from, int to, bool more, struct strbuf *output, int *exit_code,
-	struct vmf_error *err)
+static int run_words(struct far *far, char **argv, int from, int to, bool more, struct strbuf *output,
+	int *exit_code, struct vmf_error *err)
 {
 	autofree char *file = str_printf("%s/vms/%s.conf", far->vm->ctx->paths.etc, far->name);
 	autofree char *text = file_read_at(AT_FDCWD, file, DEFINITION_MAX, NULL);
@@ -155,7 +155,8 @@ static int run_words(struct far *far, char **argv, int from, int to, bool more, 
 
 /* ---- what belongs to this end --------------------------------------------------------------- */
 
-static int edit_here(struct far *far, const struct cli_verb *verb, bool is_last, int *exit_code, struct vmf_error *err)
+static int edit_here(
+	struct far *far, const struct cli_verb *verb, bool is_last, int *exit_code, struct vmf_error *err)
 {
 	struct ctx *ctx = far->vm->ctx;
 	struct vm *vm = vm_load(ctx, far->name, false, err);
@@ -170,8 +171,8 @@ static int edit_here(struct far *far, const struct cli_verb *verb, bool is_last,
 	return rc < 0 || ctx->dry_run ? rc : run_words(far, NULL, 0, 0, false, NULL, exit_code, err);
 }
 
-static int picture_here(struct far *far, char **argv, int from, int to, const struct cli_call *call, bool is_last,
-	int *exit_code, struct vmf_error *err)
+static int picture_here(struct far *far, char **argv, int from, int to, const struct cli_call *call,
+	bool is_last, int *exit_code, struct vmf_error *err)
 {
 	autostrbuf struct strbuf data = STRBUF_INIT;
 	const char *file = call->args.items[0];
@@ -257,7 +258,8 @@ static int run_part(struct far *far, int argc, char **argv, int *i, int *exit_co
 	return run_words(far, argv, from, *i, *i < argc, NULL, exit_code, err);
 }
 
-int far_chain(struct vm *vm, struct place *place, int argc, char **argv, int *exit_code, struct vmf_error *err)
+int far_chain(
+	struct vm *vm, struct place *place, int argc, char **argv, int *exit_code, struct vmf_error *err)
 {
 	struct far far = {.vm = vm, .place = place, .name = str_dup(vm->name)};
 	int rc = 0;

@@ -12,15 +12,16 @@ struct remote;
 
 /* Where VM lives, or is going to if the chain ARGV begins with its creation; *place NULL: here. */
 int far_place(struct vm *vm, int argc, char **argv, struct place **place, struct vmf_error *err);
-/* Runs a chain, which has been checked, there. ARGV[0]: the VM's name. What goes wrong there is said there already: then
- * *exit_code tells. */
-int far_chain(struct vm *vm, struct place *place, int argc, char **argv, int *exit_code, struct vmf_error *err);
+/* Runs a chain, which has been checked, there. ARGV[0]: the VM's name. What goes wrong there is said there
+ * already: then *exit_code tells. */
+int far_chain(
+	struct vm *vm, struct place *place, int argc, char **argv, int *exit_code, struct vmf_error *err);
 
 /* A request to run WORDS, with how this vmf was called. */
 json_t *far_request(const struct ctx *ctx, int argc, char *const *argv);
-/* Runs it with this process's input and output until its end; TO: where its output goes instead, or NULL; NOTE may be
- * NULL. (far_io.c) */
-int far_run(struct remote *remote, json_t *request, struct strbuf *to, void (*note)(void *data, const json_t *note),
-	void *data, struct vmf_error *err);
+/* Runs it with this process's input and output until its end; TO: where its output goes instead, or NULL;
+ * NOTE may be NULL. (far_io.c) */
+int far_run(struct remote *remote, json_t *request, struct strbuf *to,
+	void (*note)(void *data, const json_t *note), void *data, struct vmf_error *err);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * One run at the far end, with the input and output of this process. The far end says when it wants input, and how: so a
- * verb that reads nothing takes nothing away from who comes after it, and the terminal is raw only while a console is
- * shown.
+ * One run at the far end, with the input and output of this process. The far end says when it wants input,
+ * and how: so a verb that reads nothing takes nothing away from who comes after it, and the terminal is raw
+ * only while a console is shown.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -30,7 +30,7 @@ struct io {
 	void *data;
 	enum input input;
 	bool no_output; /* nobody reads it any more */
-	bool has_told;  /* a signal */
+	bool has_told;	/* a signal */
 };
 
 static void put(struct io *io, int fd, const char *bytes, size_t length)
@@ -141,8 +141,8 @@ static int turn(struct io *io, struct vmf_error *err)
 	return remote_turn(io->remote, err);
 }
 
-int far_run(struct remote *remote, json_t *request, struct strbuf *to, void (*note)(void *data, const json_t *note),
-	void *data, struct vmf_error *err)
+int far_run(struct remote *remote, json_t *request, struct strbuf *to,
+	void (*note)(void *data, const json_t *note), void *data, struct vmf_error *err)
 {
 	struct io io = {.remote = remote, .to = to, .note = note, .data = data};
 	const struct remote_events events = {.out = on_out, .err = on_err, .note = on_note, .data = &io};
@@ -158,9 +158,9 @@ int far_run(struct remote *remote, json_t *request, struct strbuf *to, void (*no
 
 json_t *far_request(const struct ctx *ctx, int argc, char *const *argv)
 {
-	json_t *request = json_pack("{s:b, s:b, s:i, s:[b,b,b], s:s?}", "json", ctx->json, "dry_run", ctx->dry_run,
-		"level", log_level(), "tty", tty_is(STDIN_FILENO), tty_is(STDOUT_FILENO), tty_is(STDERR_FILENO),
-		"class", ctx->invoked_class);
+	json_t *request = json_pack("{s:b, s:b, s:i, s:[b,b,b], s:s?}", "json", ctx->json, "dry_run",
+		ctx->dry_run, "level", log_level(), "tty", tty_is(STDIN_FILENO), tty_is(STDOUT_FILENO),
+		tty_is(STDERR_FILENO), "class", ctx->invoked_class);
 	json_t *words = json_array(), *settings = json_array();
 	struct winsize size;
 

@@ -23,9 +23,9 @@ static json_t *capacity_json(const struct capacity *c)
 	json_t *json = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:s}", "cpus",
 		(json_int_t)c->cpus, "cpus_used", (json_int_t)c->cpus_used, "memory_bytes",
 		(json_int_t)c->memory_bytes, "memory_used_bytes", (json_int_t)c->memory_used_bytes,
-		"memory_free_bytes", (json_int_t)c->memory_free_bytes, "disk_bytes", (json_int_t)c->disk_bytes,
-		"disk_free_bytes", (json_int_t)c->disk_free_bytes, "vms", (json_int_t)c->vms, "vms_up",
-		(json_int_t)c->vms_up, "load", c->load, "version", VMF_VERSION);
+		"memory_free_bytes", (json_int_t)c->memory_free_bytes, "disk_bytes",
+		(json_int_t)c->disk_bytes, "disk_free_bytes", (json_int_t)c->disk_free_bytes, "vms",
+		(json_int_t)c->vms, "vms_up", (json_int_t)c->vms_up, "load", c->load, "version", VMF_VERSION);
 
 	json_object_set_new(json, "temperature",
 		c->temperature_millicelsius == INT32_MIN ? json_null()
@@ -54,11 +54,12 @@ int command_host_info(struct cli_call *call, struct vmf_error *err)
 	}
 	json_object_foreach(json, key, value)
 	{
-		autofree char *text = json_is_string(value)	    ? str_dup(json_string_value(value))
-				      : json_is_real(value)	    ? str_printf("%.2f", json_real_value(value))
-				      : str_ends(key, "_bytes") ? value_format_size((uint64_t)json_integer_value(value))
-				      : json_is_integer(value) ? str_printf("%lld", (long long)json_integer_value(value))
-							       : str_dup("unknown");
+		autofree char *text =
+			json_is_string(value)	  ? str_dup(json_string_value(value))
+			: json_is_real(value)	  ? str_printf("%.2f", json_real_value(value))
+			: str_ends(key, "_bytes") ? value_format_size((uint64_t)json_integer_value(value))
+			: json_is_integer(value)  ? str_printf("%lld", (long long)json_integer_value(value))
+						  : str_dup("unknown");
 
 		printf("%-18s %s\n", key, text);
 	}
@@ -87,7 +88,8 @@ static int ask(struct cli_call *call, struct host_answers *hosts, struct vmf_err
 		struct vm_instance ignored;
 
 		if (!conf_find(root, "host", call->args.items[i]))
-			return vm_instance_find(root, "host", call->args.items[i], VMF_PLACEMENT, &ignored, err);
+			return vm_instance_find(
+				root, "host", call->args.items[i], VMF_PLACEMENT, &ignored, err);
 		hosts_add(ctx, root, call->args.items[i], hosts);
 	}
 	for (size_t i = 0; !call->args.count && i < root->n_sections; i++)
@@ -111,7 +113,8 @@ static json_int_t number(const struct host_answer *host, const char *key)
 }
 
 /* What may be used there: as configured, or all that there is. */
-static json_int_t limit(const struct ctx *ctx, const struct host_answer *host, const char *option, const char *key)
+static json_int_t limit(
+	const struct ctx *ctx, const struct host_answer *host, const char *option, const char *key)
 {
 	const struct conf_section *section = conf_find(conf_root(ctx->with_default), "host", host->name);
 
@@ -125,8 +128,8 @@ static const char *state_of(const struct host_answer *host)
 
 static json_t *host_json(const struct ctx *ctx, const struct host_answer *host)
 {
-	json_t *json = json_pack("{s:s, s:b, s:b, s:I}", "name", host->name, "is_alive", !host->error.code, "is_old",
-		host->error.code && host->json, "took_ms", (json_int_t)host->took_ms);
+	json_t *json = json_pack("{s:s, s:b, s:b, s:I}", "name", host->name, "is_alive", !host->error.code,
+		"is_old", host->error.code && host->json, "took_ms", (json_int_t)host->took_ms);
 
 	json_object_set_new(json, "error", out_string(host->error.code ? host->error.message : NULL));
 	json_object_set_new(json, "seen", host->when ? json_integer((json_int_t)host->when) : json_null());
@@ -283,7 +286,8 @@ static char *set_key(const char *path, char *text, const char *host, const char 
 }
 
 /* The whole must still be right with it. */
-static int write_conf(struct cli_call *call, const char *path, const char *text, const char *host, struct vmf_error *err)
+static int write_conf(
+	struct cli_call *call, const char *path, const char *text, const char *host, struct vmf_error *err)
 {
 	autofree char *folder = path_parent(path);
 	struct conf *trial = conf_new(&vm_schema);
@@ -300,7 +304,8 @@ static int write_conf(struct cli_call *call, const char *path, const char *text,
 		out_plan(call, NULL);
 		return 0;
 	}
-	return file_mkdirs(folder, 0755, err) < 0 ? -1 : file_write(path, text, strlen(text), 0644, true, err);
+	return file_mkdirs(folder, 0755, err) < 0 ? -1
+						  : file_write(path, text, strlen(text), 0644, true, err);
 }
 
 static void said(const struct cli_call *call, const char *name, const char *what)
@@ -317,9 +322,9 @@ int command_host_add(struct cli_call *call, struct vmf_error *err)
 {
 	static const struct {
 		const char *option, *key;
-	} keys[] = {{"--user", "remote-ssh.user"}, {"--port", "remote-ssh.port"}, {"--identity", "remote-ssh.identity"},
-		{"--config", "remote-ssh.config"}, {"--command", "remote-ssh.command"}, {"--cpus", "cpus"},
-		{"--memory", "memory"}};
+	} keys[] = {{"--user", "remote-ssh.user"}, {"--port", "remote-ssh.port"},
+		{"--identity", "remote-ssh.identity"}, {"--config", "remote-ssh.config"},
+		{"--command", "remote-ssh.command"}, {"--cpus", "cpus"}, {"--memory", "memory"}};
 	autofree char *path = str_printf("%s/vmf.conf", call->ctx->paths.etc);
 	autofree char *text = NULL;
 	const char *name = call->args.items[0];
@@ -332,7 +337,8 @@ int command_host_add(struct cli_call *call, struct vmf_error *err)
 	if (ctx_load(call->ctx, err) < 0)
 		return -1;
 	if (conf_find(conf_root(call->ctx->with_default), "host", name))
-		return vmf_fail(err, VMF_E_EXISTS, 0, "`vmf host rm` removes it", "there is a host \"%s\" already", name);
+		return vmf_fail(err, VMF_E_EXISTS, 0, "`vmf host rm` removes it",
+			"there is a host \"%s\" already", name);
 	text = read_conf(path, err);
 	text = set_key(path, text, name, "remote-ssh.address", call->args.items[1], err);
 	for (size_t i = 0; text && i < VMF_COUNT(keys); i++)
@@ -380,7 +386,8 @@ int command_host_rm(struct cli_call *call, struct vmf_error *err)
 	if (ctx_load(call->ctx, err) < 0)
 		return -1;
 	if (!conf_find(conf_root(call->ctx->base), "host", name))
-		return vm_instance_find(conf_root(call->ctx->base), "host", name, VMF_PLACEMENT, &ignored, err);
+		return vm_instance_find(
+			conf_root(call->ctx->base), "host", name, VMF_PLACEMENT, &ignored, err);
 	if (check_unused(call->ctx, name, err) < 0)
 		return -1;
 	title = conf_quote(name);

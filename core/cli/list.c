@@ -229,7 +229,7 @@ static char *cell(const struct list *list, const struct row *row, const struct v
 	case SINCE:
 		return row->state.since ? out_time(row->state.since) : NULL;
 	case DETAIL:
-		return row->error  ? str_ndup(row->error, strcspn(row->error, "\n"))
+		return row->error    ? str_ndup(row->error, strcspn(row->error, "\n"))
 		       : row->detail ? str_dup(row->detail)
 				     : str_dup(row->state.detail);
 	default:
@@ -389,7 +389,8 @@ int command_list(struct cli_call *call, struct vmf_error *err)
 	struct list list = {.ctx = call->ctx};
 	const char *columns = cli_option(call, "--columns", 0);
 	const char *timeout = cli_option(call, "--timeout", 0);
-	bool only_names = cli_option(call, "--names", 0) != NULL, running = cli_option(call, "--running", 0) != NULL;
+	bool only_names = cli_option(call, "--names", 0) != NULL,
+	     running = cli_option(call, "--running", 0) != NULL;
 	int64_t timeout_ms = HOST_MS;
 	int rc = choose_columns(&list, columns ? columns : usual, err);
 

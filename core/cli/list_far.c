@@ -73,9 +73,7 @@ static void fill(struct row *row, const struct host_answer *host)
 	}
 	/* defined here, not yet there: its first verb brings it there */
 	snprintf(s->status, sizeof(s->status), "%s", state ? state : "off");
-	s->phase = str_equal(s->status, "off")	   ? VM_OFF
-		   : str_equal(s->status, "saved") ? VM_SAVED
-						   : VM_ALIVE;
+	s->phase = str_equal(s->status, "off") ? VM_OFF : str_equal(s->status, "saved") ? VM_SAVED : VM_ALIVE;
 	row->detail = str_dup(json_string_value(json_object_get(far, "detail")));
 }
 

@@ -75,7 +75,8 @@ static void be_run(struct agent *agent, const json_t *request, int in, const int
 	sigset_t none;
 	int code, notes;
 
-	if (dup2(in, STDIN_FILENO) < 0 || dup2(to[OUT], STDOUT_FILENO) < 0 || dup2(to[ERR], STDERR_FILENO) < 0)
+	if (dup2(in, STDIN_FILENO) < 0 || dup2(to[OUT], STDOUT_FILENO) < 0 ||
+		dup2(to[ERR], STDERR_FILENO) < 0)
 		_exit(VMF_E_FAILED);
 	notes = fcntl(to[NOTE], F_DUPFD_CLOEXEC, 3);
 	for (int fd = 3; fd < 1024; fd++)

@@ -25,8 +25,8 @@
 #define AGENT_INPUT_MAX 65536u
 
 struct agent_ops {
-	/* In the run's own process, whose standard fds are pipes by now; NOTES: where a note is a line of JSON. Returns
-	 * the exit code. */
+	/* In the run's own process, whose standard fds are pipes by now; NOTES: where a note is a line of
+	 * JSON. Returns the exit code. */
 	int (*run)(const json_t *request, int notes, void *data);
 	void *data;
 };

@@ -110,7 +110,8 @@ static json_t *not_a_frame(const char *line, size_t length, struct vmf_error *er
 	autofree char *start = str_ndup(line, length < 60 ? length : 60);
 	autofree char *quoted = str_quote(start);
 
-	vmf_fail(err, VMF_E_FAILED, 0, "a shell's start-up file must print nothing when it is not a terminal's",
+	vmf_fail(err, VMF_E_FAILED, 0,
+		"a shell's start-up file must print nothing when it is not a terminal's",
 		"the other side does not speak vmf's language: %s", quoted);
 	return NULL;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What vmf at one end of a connection says to vmf at the other: frames, each a JSON object on a line of its own. What
- * is written waits in a buffer until the other side takes it; what is read is handed out frame by frame.
+ * What vmf at one end of a connection says to vmf at the other: frames, each a JSON object on a line of its
+ * own. What is written waits in a buffer until the other side takes it; what is read is handed out frame by
+ * frame.
  */
 #ifndef VMF_REMOTE_FRAME_H
 #define VMF_REMOTE_FRAME_H
@@ -12,8 +13,8 @@
 #include "base/error.h"
 #include "base/str.h"
 
-#define FRAME_MAX (8u << 20)    /* bytes of one frame; the other side sends no longer one */
-#define FRAME_DATA 32768u       /* bytes of output or input in one frame */
+#define FRAME_MAX (8u << 20)	 /* bytes of one frame; the other side sends no longer one */
+#define FRAME_DATA 32768u	 /* bytes of output or input in one frame */
 #define FRAMES_FULL (256u << 10) /* so much waits to be written: whoever feeds it had better stop */
 
 struct frames {

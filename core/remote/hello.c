@@ -33,7 +33,8 @@ int hello_check(const json_t *frame, const char *who, struct vmf_error *err)
 			theirs, protocol, VMF_VERSION, REMOTE_PROTOCOL);
 	if (major != VMF_ABI_MAJOR)
 		return vmf_fail(err, VMF_E_UNSUPPORTED, 0, "install the same version at both ends",
-			"%s has vmf %s, whose plugins are of ABI %lld; those of vmf \"%s\" here are of ABI %d",
+			"%s has vmf %s, whose plugins are of ABI %lld; those of vmf \"%s\" here are of ABI "
+			"%d",
 			who, theirs, major, VMF_VERSION, VMF_ABI_MAJOR);
 	return 0;
 }

@@ -41,8 +41,8 @@ static void on_err(void *data, const char *bytes, size_t length)
 
 /* ---- which hosts -------------------------------------------------------------------------- */
 
-struct host_answer *hosts_add(struct ctx *ctx, const struct conf_section *root, const char *name,
-	struct host_answers *hosts)
+struct host_answer *hosts_add(
+	struct ctx *ctx, const struct conf_section *root, const char *name, struct host_answers *hosts)
 {
 	struct host_answer *host;
 
@@ -138,8 +138,8 @@ static void take_answer(struct talk *talk)
 	if (host->json)
 		return;
 	said += str_starts(said, "vmf: ") ? 5 : 0;
-	vmf_fail(&host->error, VMF_E_FAILED, 0, NULL, "host \"%s\": %.*s", host->name, (int)strcspn(said, "\n"),
-		*said ? said : "it gave no answer");
+	vmf_fail(&host->error, VMF_E_FAILED, 0, NULL, "host \"%s\": %.*s", host->name,
+		(int)strcspn(said, "\n"), *said ? said : "it gave no answer");
 }
 
 static void turn(struct talk *talk)
@@ -150,8 +150,8 @@ static void turn(struct talk *talk)
 		take_answer(talk);
 		end(talk);
 	} else if (time_now_ms() >= talk->deadline_ms) {
-		vmf_fail(&talk->host->error, VMF_E_TIMEOUT, 0, NULL, "host \"%s\": it does not answer in time",
-			talk->host->name);
+		vmf_fail(&talk->host->error, VMF_E_TIMEOUT, 0, NULL,
+			"host \"%s\": it does not answer in time", talk->host->name);
 		end(talk);
 	}
 }
@@ -172,7 +172,8 @@ static bool turn_all(struct talk *talks, size_t n)
 		if (talks[i].deadline_ms < until)
 			until = talks[i].deadline_ms;
 	}
-	if (open && poll(p, n, until <= now ? 0 : (int)(until - now > INT_MAX ? INT_MAX : until - now)) >= 0) {
+	if (open &&
+		poll(p, n, until <= now ? 0 : (int)(until - now > INT_MAX ? INT_MAX : until - now)) >= 0) {
 		now = time_now_ms();
 		for (size_t i = 0; i < n; i++)
 			if (talks[i].remote && (p[i].revents || now >= talks[i].deadline_ms))
@@ -182,7 +183,8 @@ static bool turn_all(struct talk *talks, size_t n)
 	return open > 0;
 }
 
-void hosts_ask(struct ctx *ctx, struct host_answers *hosts, const json_t *request, const char *kept, int64_t timeout_ms)
+void hosts_ask(struct ctx *ctx, struct host_answers *hosts, const json_t *request, const char *kept,
+	int64_t timeout_ms)
 {
 	struct talk *talks = mem_alloc((hosts->count + 1) * sizeof(*talks));
 

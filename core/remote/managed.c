@@ -64,8 +64,8 @@ static int change(struct ctx *ctx, const char *name, const char *old, const char
 }
 
 /* Is what is there another one's? */
-static int check_owner(const struct ctx *ctx, const char *name, const struct managed *managed, const json_t *record,
-	bool is_there, struct vmf_error *err)
+static int check_owner(const struct ctx *ctx, const char *name, const struct managed *managed,
+	const json_t *record, bool is_there, struct vmf_error *err)
 {
 	const char *master = json_string_value(json_object_get(record, "master"));
 	bool is_managed = record && !json_is_true(json_object_get(record, "gone"));
@@ -76,14 +76,17 @@ static int check_owner(const struct ctx *ctx, const char *name, const struct man
 			"there is a vm \"%s\" there that was not made from here", name);
 	if (is_there && !str_equal(master, managed->master))
 		return vmf_fail(err, VMF_E_EXISTS, 0, "choose another name, or another host",
-			"there is a vm \"%s\" there that is managed from \"%s\"", name, master ? master : "?");
+			"there is a vm \"%s\" there that is managed from \"%s\"", name,
+			master ? master : "?");
 	return 0;
 }
 
-static int put_record(struct ctx *ctx, const char *name, const struct managed *managed, const json_t *old,
-	struct vmf_error *err)
+/* TOLD: what the near end was told the definition has become, or NULL. */
+static int put_record(struct ctx *ctx, const char *name, const struct managed *managed, const char *told,
+	const json_t *old, struct vmf_error *err)
 {
-	json_t *record = json_pack("{s:s, s:s?}", "master", managed->master, "sent", managed->definition);
+	json_t *record = json_pack(
+		"{s:s, s:s?, s:s?}", "master", managed->master, "sent", managed->definition, "told", told);
 	int rc = 0;
 
 	if (!record)
@@ -95,36 +98,44 @@ static int put_record(struct ctx *ctx, const char *name, const struct managed *m
 	return rc;
 }
 
+/* Does RECORD say that the near end may have TEXT from us, or that we have it from there? */
+static bool is_known(const json_t *record, const char *text)
+{
+	return text && (str_equal(json_string_value(json_object_get(record, "sent")), text) ||
+			       str_equal(json_string_value(json_object_get(record, "told")), text));
+}
+
 static int begin(struct ctx *ctx, const char *name, const struct managed *managed, const json_t *record,
 	struct vmf_error *err)
 {
-	const char *sent = json_string_value(json_object_get(record, "sent")), *near = managed->definition;
+	const char *near = managed->definition;
 	autofree char *path = definition_path(ctx, name);
 	autofree char *far = read_text(path);
 
 	if (check_owner(ctx, name, managed, record, far != NULL, err) < 0)
 		return -1;
 	if (ctx->dry_run) {
-		if (near && !str_equal(near, far) && !str_equal(near, sent)) {
+		if (near && !str_equal(near, far) && !is_known(record, near)) {
 			str_set(&ctx->pretended, name);
 			str_set(&ctx->pretended_text, near);
 		}
 		return 0;
 	}
 	/* destroyed here, and the near end has not heard of it */
-	if (!far && near && record && str_equal(near, sent))
+	if (!far && is_known(record, near))
 		return vmf_fail(err, VMF_E_NOT_FOUND, 0, NULL, "vm \"%s\" was destroyed there", name) + 2;
 	if (put_layer(ctx, name, managed->layer, err) < 0)
 		return -1;
 	if (near && !far && write_text(path, near, 0644, err) < 0)
 		return -1;
-	if (near && far && !str_equal(near, far) && !str_equal(near, sent)) {
-		if (!str_equal(far, sent))
+	if (near && far && !str_equal(near, far) && !is_known(record, near)) {
+		if (!is_known(record, far))
 			log_warn("vm \"%s\" was changed at both ends; the near end's definition holds", name);
 		if (change(ctx, name, far, near, err) < 0)
 			return -1;
 	}
-	return put_record(ctx, name, managed, record, err);
+	return put_record(
+		ctx, name, managed, json_string_value(json_object_get(record, "told")), record, err);
 }
 
 int managed_begin(struct ctx *ctx, const char *name, const struct managed *managed, struct vmf_error *err)
@@ -146,12 +157,18 @@ json_t *managed_end(struct ctx *ctx, const char *name, const char *new_name, con
 {
 	autofree char *path = definition_path(ctx, new_name);
 	autofree char *far = read_text(path);
+	struct vmf_error ignored = VMF_ERROR_INIT;
 	json_t *record;
 
-	if (far)
-		return str_equal(far, managed->definition) && str_equal(name, new_name)
-			       ? NULL
-			       : json_pack("{s:s, s:s}", "name", new_name, "definition", far);
+	if (far && str_equal(far, managed->definition) && str_equal(name, new_name))
+		return NULL;
+	if (far) {
+		/* first written down, then told: else a destroyed one could come to life again */
+		if (!ctx->dry_run && put_record(ctx, new_name, managed, far, NULL, &ignored) < 0)
+			log_warn("%s", ignored.message);
+		error_clear(&ignored);
+		return json_pack("{s:s, s:s}", "name", new_name, "definition", far);
+	}
 	if (!managed->definition) { /* it did not come into being */
 		if (!ctx->dry_run)
 			managed_forget(ctx, name);
@@ -160,7 +177,8 @@ json_t *managed_end(struct ctx *ctx, const char *name, const char *new_name, con
 	if (ctx->dry_run)
 		return NULL;
 	managed_forget(ctx, name);
-	record = json_pack("{s:s, s:s, s:b}", "master", managed->master, "sent", managed->definition, "gone", 1);
+	record = json_pack(
+		"{s:s, s:s, s:b}", "master", managed->master, "sent", managed->definition, "gone", 1);
 	managed_write(ctx, name, record, NULL);
 	json_decref(record);
 	return json_pack("{s:s, s:n}", "name", name, "definition");

@@ -183,8 +183,8 @@ int remote_turn(struct remote *remote, struct vmf_error *err)
 	if (remote->frames.ended && !(remote->has_hello && remote->is_done))
 		return lost(remote, err);
 	if (!remote->has_hello && time_now_ms() >= remote->deadline_ms)
-		return vmf_fail(err, VMF_E_TIMEOUT, 0, NULL, "host \"%s\": it does not answer",
-			remote->place->name);
+		return vmf_fail(
+			err, VMF_E_TIMEOUT, 0, NULL, "host \"%s\": it does not answer", remote->place->name);
 	return 0;
 }
 

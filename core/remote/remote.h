@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The near end of a connection to another host's agent, see agent.h. Nothing in here waits: whoever has one polls the
- * fd of remote_poll() and calls remote_turn(), so that many hosts can be talked with at once.
+ * The near end of a connection to another host's agent, see agent.h. Nothing in here waits: whoever has one
+ * polls the fd of remote_poll() and calls remote_turn(), so that many hosts can be talked with at once.
  */
 #ifndef VMF_REMOTE_REMOTE_H
 #define VMF_REMOTE_REMOTE_H
@@ -22,7 +22,8 @@ struct remote_events {
 	void *data;
 };
 
-/* Begins to connect, and says hello. PLACE outlives the connection. TIMEOUT_MS: until the other side's hello. */
+/* Begins to connect, and says hello. PLACE outlives the connection. TIMEOUT_MS: until the other side's hello.
+ */
 struct remote *remote_open(struct place *place, int64_t timeout_ms, struct vmf_error *err);
 void remote_close(struct remote *remote);
 

@@ -6,9 +6,9 @@
 #include "vm/vm.h"
 
 struct capacity {
-	int64_t cpus, cpus_used;	   /* used: by VMs that are up, as they are defined */
+	int64_t cpus, cpus_used; /* used: by VMs that are up, as they are defined */
 	int64_t memory_bytes, memory_used_bytes;
-	int64_t memory_free_bytes;	   /* as the kernel sees it */
+	int64_t memory_free_bytes;	     /* as the kernel sees it */
 	int64_t disk_bytes, disk_free_bytes; /* of the storage for new disks; 0: unknown */
 	int64_t vms, vms_up;
 	double load;

@@ -2,9 +2,9 @@
 /*
  * Where a VM lives: here, or on a host that a placement plugin leads to.
  *
- * A VM whose definition another vmf has given to this one (it is managed from there) lives here, whatever its `host`
- * says: that is its name at the other end. Of such a VM LIB/managed has NAME.json, what is known of its master, and
- * NAME.conf, the master's classes: a layer below the definition.
+ * A VM whose definition another vmf has given to this one (it is managed from there) lives here, whatever its
+ * `host` says: that is its name at the other end. Of such a VM LIB/managed has NAME.json, what is known of
+ * its master, and NAME.conf, the master's classes: a layer below the definition.
  */
 #ifndef VMF_VM_PLACE_H
 #define VMF_VM_PLACE_H

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * One ssh for each stream. With ControlMaster the first to a host stays in the background and carries the later ones, so
- * that these cost no more than a round trip.
+ * One ssh for each stream. With ControlMaster the first to a host stays in the background and carries the
+ * later ones, so that these cost no more than a round trip.
  *
- * Its standard error is a file in memory: nobody has to read it, and when ssh has failed, its words are there. It runs in
- * a session of its own, as a ^C at the person's terminal is for vmf to handle, not for ssh to die of.
+ * Its standard error is a file in memory: nobody has to read it, and when ssh has failed, its words are
+ * there. It runs in a session of its own, as a ^C at the person's terminal is for vmf to handle, not for ssh
+ * to die of.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -123,7 +124,8 @@ static int spawn(const struct args *args, int io, int words, pid_t *pid)
 	return rc;
 }
 
-int link_open(const struct vmf_call *c, const char *forward, const char *command, int *fd, struct vmf_error *err)
+int link_open(
+	const struct vmf_call *c, const char *forward, const char *command, int *fd, struct vmf_error *err)
 {
 	const struct vmf_host *h = c->host;
 	struct args args = {.n = 0};
@@ -165,7 +167,9 @@ int link_open(const struct vmf_call *c, const char *forward, const char *command
 char *link_ask(const struct vmf_call *c, const char *command, struct vmf_error *err)
 {
 	struct args args = {.n = 0};
-	struct vmf_run run = {.size = sizeof(run), .argv = args.argv, .timeout_ms = c->host->opt_int(c, "timeout") + ASK_MS};
+	struct vmf_run run = {.size = sizeof(run),
+		.argv = args.argv,
+		.timeout_ms = c->host->opt_int(c, "timeout") + ASK_MS};
 
 	fill(c, &args);
 	add(&args, "--");

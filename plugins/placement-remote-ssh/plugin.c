@@ -107,13 +107,20 @@ static const struct vmf_option options[] = {
 		.type = VMF_OPT_LIST,
 		.help = "further options of ssh, as in ssh_config: {\"ProxyJump=gate\"}",
 		.since = "0.1"},
-	{.name = "config", .type = VMF_OPT_PATH, .help = "a file to be read in place of ssh_config", .since = "0.1"},
+	{.name = "config",
+		.type = VMF_OPT_PATH,
+		.help = "a file to be read in place of ssh_config",
+		.since = "0.1"},
 	{.name = "command",
 		.type = VMF_OPT_STRING,
 		.default_value = "vmf",
 		.help = "what vmf is called there; may be a path, or have options",
 		.since = "0.1"},
-	{.name = "ssh", .type = VMF_OPT_STRING, .default_value = "ssh", .help = "the ssh program", .since = "0.1"},
+	{.name = "ssh",
+		.type = VMF_OPT_STRING,
+		.default_value = "ssh",
+		.help = "the ssh program",
+		.since = "0.1"},
 	{.name = "timeout",
 		.type = VMF_OPT_TIME,
 		.default_value = "5s",
@@ -143,7 +150,10 @@ static const struct vmf_option options[] = {
 };
 
 static const struct vmf_need needs[] = {
-	{.type = VMF_NEED_PROGRAM, .what = "ssh", .package = "openssh-client", .why = "nothing works without it"},
+	{.type = VMF_NEED_PROGRAM,
+		.what = "ssh",
+		.package = "openssh-client",
+		.why = "nothing works without it"},
 };
 
 VMF_PLUGIN(placement_remote_ssh) = {

@@ -18,7 +18,8 @@ struct link {
 };
 
 /* Starts ssh with the call's options and what is added to them: a forward (-W), or a command. */
-int link_open(const struct vmf_call *c, const char *forward, const char *command, int *fd, struct vmf_error *err);
+int link_open(
+	const struct vmf_call *c, const char *forward, const char *command, int *fd, struct vmf_error *err);
 /* Runs a command there and gives what it prints; NULL: it failed. */
 char *link_ask(const struct vmf_call *c, const char *command, struct vmf_error *err);
 /* Ends it. If ssh itself has ended before, ERR says why. An fd that is none of ours: 0. */

@@ -17,7 +17,8 @@ static const struct {
 		"`ssh %s` once, and compare the key before you accept it"},
 	{"Permission denied (", VMF_E_PERMISSION, "it does not let us in",
 		"`ssh-copy-id %s` takes our public key there; a key with a passphrase wants an ssh-agent"},
-	{"Could not resolve hostname", VMF_E_NOT_FOUND, "nobody knows the address", "correct address = \"%s\""},
+	{"Could not resolve hostname", VMF_E_NOT_FOUND, "nobody knows the address",
+		"correct address = \"%s\""},
 	{"Connection refused", VMF_E_FAILED, "nobody listens there", "is sshd running on %s?"},
 	{"timed out", VMF_E_TIMEOUT, "it cannot be reached", "is %s up?"},
 	{"No route to host", VMF_E_TIMEOUT, "it cannot be reached", "is %s up?"},
@@ -47,17 +48,20 @@ int words_fail(const struct vmf_call *c, int status, char *words, struct vmf_err
 	for (size_t i = 0; status == SSH_FAILED && i < VMF_COUNT(known); i++)
 		if (strstr(words, known[i].said)) {
 			const char *before = known[i].hint, *at = before ? strstr(before, "%s") : NULL;
-			char *hint = at ? h->printf(c, "%.*s%s%s", (int)(at - before), before, address, at + 2)
-					: NULL;
+			char *hint =
+				at ? h->printf(c, "%.*s%s%s", (int)(at - before), before, address, at + 2)
+				   : NULL;
 
 			return h->fail(err, known[i].code, 0, hint, "ssh %s: %s", address, known[i].means);
 		}
 	line = last_line(words);
 	if (status == 127)
-		return h->fail(err, VMF_E_MISSING, 0, "install vmf there, or say where it is: command = \"...\"",
-			"there is no %s on %s", command, address);
+		return h->fail(err, VMF_E_MISSING, 0,
+			"install vmf there, or say where it is: command = \"...\"", "there is no %s on %s",
+			command, address);
 	if (status == 126)
-		return h->fail(err, VMF_E_PERMISSION, 0, NULL, "%s on %s cannot be run: %s", command, address, line);
+		return h->fail(
+			err, VMF_E_PERMISSION, 0, NULL, "%s on %s cannot be run: %s", command, address, line);
 	if (*line)
 		return h->fail(err, VMF_E_FAILED, 0, NULL, "ssh %s: %s", address, line);
 	return h->fail(err, VMF_E_FAILED, 0, NULL, "ssh %s ended with %d", address, status);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Frames and agents over a socketpair: what is said at one end is heard at the other, whatever happens in between. */
+/* Frames and agents over a socketpair: what is said at one end is heard at the other, whatever happens in
+ * between. */
 #include <check.h>
 #include <poll.h>
 #include <signal.h>
@@ -96,7 +97,8 @@ END_TEST
 /* What a shell prints, what is no object, what is cut off. */
 START_TEST(frames_refuse)
 {
-	static const char *const bad[] = {"Welcome to host!\n", "[1]\n", "{\"id\":1\n", "\n", "{\"a\":\"\xff\"}\n"};
+	static const char *const bad[] = {
+		"Welcome to host!\n", "[1]\n", "{\"id\":1\n", "\n", "{\"a\":\"\xff\"}\n"};
 
 	put_raw(bad[_i]);
 	ck_assert_ptr_null(frames_next(&there, &err));
@@ -378,7 +380,11 @@ START_TEST(agent_gives_input)
 	say(json_pack("{s:i, s:b}", "id", 1, "in_end", 1));
 	ck_assert_int_eq(listen_for(1, &out, NULL, NULL), 0);
 	ck_assert_uint_eq(out.length, 12);
-	ck_assert_int_eq(memcmp(out.data, "typed\n\0\xff" "end\n", 12), 0);
+	ck_assert_int_eq(memcmp(out.data,
+				 "typed\n\0\xff"
+				 "end\n",
+				 12),
+		0);
 }
 END_TEST
 
@@ -461,8 +467,8 @@ START_TEST(agent_hangs_up)
 {
 	char path[] = "/tmp/vmf-hup.XXXXXX", text[8] = "";
 	int fd = mkstemp(path);
-	autofree char *command = str_printf(
-		"trap 'echo hup >%s; exit' HUP; echo up; while :; do sleep 0.02; done", path);
+	autofree char *command =
+		str_printf("trap 'echo hup >%s; exit' HUP; echo up; while :; do sleep 0.02; done", path);
 	json_t *frame;
 
 	ck_assert_int_ge(fd, 0);
