@@ -225,6 +225,54 @@ each_point()
 	result $? "$what: without a kill it succeeds, after $((n - 1)) points"
 }
 
+# each_fault WHAT PREPARE CHECK VM WORD...: the same with points that fail, until some in a row are not noticed
+each_fault()
+{
+	local what=$1 prepare=$2 check=$3 n=0 faults=0 passed=0
+
+	shift 3
+	while [ $passed -lt 3 ]; do
+		n=$((n + 1))
+		passed=$((passed + 1))
+		$prepare >"$out" 2>&1 || {
+			result 1 "$what: preparation before fault $n"
+			return
+		}
+		VMF_FAULT=fail:$n "$VMF" "$@" >"$out" 2>&1 </dev/null && continue
+		faults=$((faults + 1))
+		passed=0
+		"$VMF" "$1" status >>"$out" 2>&1 </dev/null
+		$check >>"$out" 2>&1
+		result $? "$what: a fault at point $n"
+	done
+	[ $faults -gt 2 ]
+	result $? "$what: $faults faults"
+}
+
+# each_message WHAT PREPARE CHECK VM WORD...: the same with a SIGKILL before each message to QEMU
+each_message()
+{
+	local what=$1 prepare=$2 check=$3 n=0 status
+
+	shift 3
+	while :; do
+		n=$((n + 1))
+		$prepare >"$out" 2>&1 || {
+			result 1 "$what: preparation before message $n"
+			return
+		}
+		{ strace -qq -o /dev/null -e trace=sendmsg -e "inject=sendmsg:signal=KILL:when=$n" \
+			"$VMF" "$@" >"$out" 2>&1 </dev/null; } 2>/dev/null
+		status=$?
+		[ $status = 137 ] || break
+		"$VMF" "$1" status >>"$out" 2>&1 </dev/null
+		$check >>"$out" 2>&1
+		result $? "$what: killed before message $n"
+	done
+	[ $status = 0 ] && [ $n -gt 2 ]
+	result $? "$what: without a kill it succeeds, after $((n - 1)) messages"
+}
+
 # ---- what is left behind ----------------------------------------------------------------------------
 
 # world: what there is now and should not be left by a test that tidies up: processes with a file of this home open,

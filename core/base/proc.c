@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -190,6 +191,39 @@ static int spawn(const char *program, const struct vmf_run *run, int out, int er
 	return rc;
 }
 
+/* The same of a program that is killed if we are: posix_spawn() has no word for that. */
+static int spawn_bound(const char *program, const struct vmf_run *run, int out, int errors, pid_t *pid)
+{
+	struct sigaction by_default = {.sa_handler = SIG_DFL};
+	pid_t us = getpid();
+	volatile int failed = 0;
+	sigset_t all, before, none;
+
+	sigemptyset(&none);
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, &before);
+	*pid = vfork();
+	if (*pid == 0) {
+		int in = run->stdin_fd > 0 ? run->stdin_fd : open("/dev/null", O_RDONLY);
+
+		for (int i = 1; i < NSIG; i++)
+			sigaction(i, &by_default, NULL);
+		if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != us || setpgid(0, 0) < 0 ||
+			dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(errors, 2) < 0)
+			_exit(127);
+		sigprocmask(SIG_SETMASK, &none, NULL);
+		execve(program, (char *const *)run->argv, environ);
+		failed = errno;
+		_exit(127);
+	}
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	if (*pid < 0)
+		return errno;
+	if (failed)
+		waitpid(*pid, NULL, 0);
+	return failed;
+}
+
 int proc_run(struct vmf_run *run, int64_t deadline_ms, struct vmf_error *err)
 {
 	return proc_run_watched(run, deadline_ms, NULL, err);
@@ -215,7 +249,8 @@ int proc_run_watched(
 		deadline_ms = time_now_ms() + 600000;
 	if ((run->stdout_fd <= 0 && pipe2(out, O_CLOEXEC) < 0) || pipe2(errors, O_CLOEXEC) < 0)
 		return vmf_fail_errno(err, NULL, "pipe");
-	rc = spawn(program, run, run->stdout_fd > 0 ? run->stdout_fd : out[1], errors[1], &pid);
+	rc = (run->flags & VMF_RUN_DIES_WITH_HOST ? spawn_bound : spawn)(
+		program, run, run->stdout_fd > 0 ? run->stdout_fd : out[1], errors[1], &pid);
 	if (out[1] >= 0)
 		close(out[1]);
 	close(errors[1]);
@@ -229,7 +264,8 @@ int proc_run_watched(
 	}
 	ending = collect(captures, deadline_ms);
 	if (ending != ENDED) {
-		/* lvm holds signals back while it has devices suspended: ended there, it would leave them so */
+		/* lvm holds signals back while it has devices suspended: ended there, it would leave them so
+		 */
 		kill(-pid, SIGTERM);
 		collect(captures, time_now_ms() + GRACE_MS);
 		kill(-pid, SIGKILL);

@@ -15,19 +15,19 @@ struct cli_option {
 	const char *name;     /* "--memory" */
 	const char *argument; /* "SIZE"; NULL: a switch */
 	const char *help;
-	const char *setting; /* create: the key that it sets */
+	const char *setting;  /* create: the key that it sets */
 };
 
 /* What a verb takes besides its options. */
 enum cli_args {
 	ARGS_NONE,
-	ARGS_OPTIONAL,	   /* one word, unless it is a verb */
-	ARGS_ONE,	   /* one word, whatever it is */
-	ARGS_TWO,	   /* two words */
+	ARGS_OPTIONAL, /* one word, unless it is a verb */
+	ARGS_ONE,      /* one word, whatever it is */
+	ARGS_TWO,      /* two words */
 	ARGS_ONE_OPTIONAL, /* one word, and another unless that is a verb */
-	ARGS_SETTINGS,	   /* one or more KEY=VALUE */
-	ARGS_QEMU,	   /* all up to --, or up to the end */
-	ARGS_REST,	   /* commands: all words */
+	ARGS_SETTINGS, /* one or more KEY=VALUE */
+	ARGS_QEMU,     /* all up to --, or up to the end */
+	ARGS_REST,     /* commands: all words */
 };
 
 struct cli_call;
@@ -36,43 +36,35 @@ struct cli_verb {
 	const char *name;    /* one word, or two: "disk add" */
 	const char *aliases; /* words with blanks between, or NULL */
 	enum cli_args args;
-	const char *usage; /* "[SIZE]" */
+	const char *usage;   /* "[SIZE]" */
 	const char *summary;
 	const struct cli_option *options;
 	size_t n_options;
-	unsigned flags; /* VERB_* */
+	unsigned flags;      /* VERB_* */
 	int (*run)(struct cli_call *call, struct vmf_error *err);
 };
 
 #define VERB_MAY_MISS 0x1u /* the VM need not be defined */
-#define VERB_SIZE 0x2u	   /* its optional word is no bare number: that is a wait */
-#define VERB_TRACE 0x4u	   /* also for a VM whose definition is gone, while something of it is left */
+#define VERB_SIZE 0x2u     /* its optional word is no bare number: that is a wait */
+#define VERB_TRACE 0x4u    /* also for a VM whose definition is gone, while something of it is left */
 #define VERB_BROKEN 0x8u   /* also for a VM whose definition cannot be read */
-#define VERB_LIVE 0x10u	   /* for what runs, whatever has become of its definition */
+#define VERB_LIVE 0x10u    /* for what runs, whatever has become of its definition */
 
 /* What `status` answers with; 0: it runs. Errors have the codes of enum vmf_code. */
-enum cli_status {
-	STATUS_OFF = 20,
-	STATUS_PAUSED,
-	STATUS_SAVED,
-	STATUS_CRASHED,
-	STATUS_HUNG,
-	STATUS_HALTED,
-	STATUS_BUSY
-};
+enum cli_status { STATUS_OFF = 20, STATUS_PAUSED, STATUS_SAVED, STATUS_CRASHED, STATUS_HUNG, STATUS_HALTED, STATUS_BUSY };
 
 struct cli_call {
 	struct ctx *ctx;
-	struct vm *vm; /* NULL for commands */
+	struct vm *vm;       /* NULL for commands */
 	const struct cli_verb *verb;
 	struct strv args;
 	struct strv options; /* "--name" and its value, by turns; switches have "" */
-	bool is_last;	     /* of its chain */
-	int exit_code;	     /* set by verbs whose answer is one (status) */
+	bool is_last;        /* of its chain */
+	int exit_code;       /* set by verbs whose answer is one (status) */
 };
 
-extern const struct cli_verb cli_verbs[];     /* of VMs; ends with a NULL name */
-extern const struct cli_verb cli_commands[];  /* the others */
+extern const struct cli_verb cli_verbs[];    /* of VMs; ends with a NULL name */
+extern const struct cli_verb cli_commands[]; /* the others */
 extern const struct cli_option cli_globals[]; /* what stands before both; ends with a NULL name */
 
 /* ---- words (words.c) ----------------------------------------------------------------------- */
@@ -108,8 +100,8 @@ json_t *out_strings(const struct strv *texts);
 char *out_clean(const char *text);
 /* "2026-11-25 21:04:00", in local time. The caller frees. */
 char *out_time(int64_t seconds);
-/* What a verb has done: a line, unless -q; with --json FACTS (consumed), to which "vm" is added. Nothing in a
- * dry run. */
+/* What a verb has done: a line, unless -q; with --json FACTS (consumed), to which "vm" is added. Nothing in a dry
+ * run. */
 void out_result(const struct cli_call *call, json_t *facts, const char *fmt, ...) VMF_PRINTF(3, 4);
 /* In a dry run: notes what would be done, and true. */
 bool out_dry(const struct cli_call *call, const char *fmt, ...) VMF_PRINTF(2, 3);
@@ -133,31 +125,31 @@ const char *out_table_library(void);
 /* ---- a terminal's two-way stream (stream.c) ------------------------------------------------ */
 
 struct stream_options {
-	const char *what;   /* "console of web0": for messages */
-	int escape;	    /* the key that leaves, if our input is a terminal; or -1 */
-	int64_t timeout_ms; /* 0: none */
-	const char *until;  /* leave once this text was seen, or NULL */
-	int64_t linger_ms;  /* after our input has ended: leave once the other side was quiet this long */
-	const char *prompt; /* ... or prompt_ms, if what it said last ends so; may be NULL */
+	const char *what;    /* "console of web0": for messages */
+	int escape;          /* the key that leaves, if our input is a terminal; or -1 */
+	int64_t timeout_ms;  /* 0: none */
+	const char *until;   /* leave once this text was seen, or NULL */
+	int64_t linger_ms;   /* after our input has ended: leave once the other side was quiet this long */
+	const char *prompt;  /* ... or prompt_ms, if what it said last ends so; may be NULL */
 	int64_t prompt_ms;
-	const char *first; /* shown before anything else */
+	const char *first;   /* shown before anything else */
 	size_t first_length;
-	size_t first_old; /* how much of it UNTIL does not look through */
+	size_t first_old;    /* how much of it UNTIL does not look through */
 };
 
 enum stream_end {
-	STREAM_LEFT,	  /* by the escape key */
-	STREAM_FOUND,	  /* UNTIL was seen */
-	STREAM_QUIET,	  /* our input has ended, and nothing more came */
-	STREAM_TIME,	  /* the timeout has passed */
-	STREAM_CLOSED,	  /* by the other side */
+	STREAM_LEFT,      /* by the escape key */
+	STREAM_FOUND,     /* UNTIL was seen */
+	STREAM_QUIET,     /* our input has ended, and nothing more came */
+	STREAM_TIME,      /* the timeout has passed */
+	STREAM_CLOSED,    /* by the other side */
 	STREAM_NO_OUTPUT, /* nobody reads what we write, or the terminal is gone */
 };
 
 /*
- * Connects the terminal (or pipes) and the socket FD, which stays the caller's, until one side ends; the
- * terminal is put back as it was. SIGPIPE must be ignored. Returns enum stream_end, or -1 and err: a signal
- * (VMF_E_FAILED), UNTIL not seen in time (VMF_E_TIMEOUT) or before the other side ended (VMF_E_FAILED).
+ * Connects the terminal (or pipes) and the socket FD, which stays the caller's, until one side ends; the terminal is
+ * put back as it was. SIGPIPE must be ignored. Returns enum stream_end, or -1 and err: a signal (VMF_E_FAILED), UNTIL
+ * not seen in time (VMF_E_TIMEOUT) or before the other side ended (VMF_E_FAILED).
  */
 int stream_attach(int fd, const struct stream_options *options, struct vmf_error *err);
 
@@ -186,7 +178,7 @@ int verb_cdrom(struct cli_call *, struct vmf_error *);
 int verb_eject(struct cli_call *, struct vmf_error *);
 int verb_lock(struct cli_call *, struct vmf_error *);
 int verb_unlock(struct cli_call *, struct vmf_error *);
-int verb_edit(struct cli_call *, struct vmf_error *);	/* edit.c */
+int verb_edit(struct cli_call *, struct vmf_error *); /* edit.c */
 int verb_config(struct cli_call *, struct vmf_error *); /* settings.c */
 int verb_newimg(struct cli_call *, struct vmf_error *); /* disks.c */
 int verb_drives(struct cli_call *, struct vmf_error *);
@@ -194,6 +186,7 @@ int verb_disk_add(struct cli_call *, struct vmf_error *); /* disk.c */
 int verb_disk_rm(struct cli_call *, struct vmf_error *);
 int verb_disk_resize(struct cli_call *, struct vmf_error *);
 int verb_disk_compress(struct cli_call *, struct vmf_error *);
+int verb_disk_trim(struct cli_call *, struct vmf_error *);
 int verb_disk_import(struct cli_call *, struct vmf_error *);
 int verb_disk_export(struct cli_call *, struct vmf_error *);
 int verb_disk_mount(struct cli_call *, struct vmf_error *);
@@ -213,23 +206,23 @@ int verb_save(struct cli_call *, struct vmf_error *);
 int verb_wait(struct cli_call *, struct vmf_error *);
 int verb_status(struct cli_call *, struct vmf_error *); /* look.c */
 int verb_log(struct cli_call *, struct vmf_error *);
-int verb_info(struct cli_call *, struct vmf_error *);	 /* info.c */
+int verb_info(struct cli_call *, struct vmf_error *); /* info.c */
 int verb_console(struct cli_call *, struct vmf_error *); /* talk.c */
 int verb_monitor(struct cli_call *, struct vmf_error *);
 int verb_send(struct cli_call *, struct vmf_error *);
 int verb_qmp(struct cli_call *, struct vmf_error *);
 int verb_sendkey(struct cli_call *, struct vmf_error *);
 int verb_screenshot(struct cli_call *, struct vmf_error *);
-int command_list(struct cli_call *, struct vmf_error *);	 /* list.c */
+int command_list(struct cli_call *, struct vmf_error *); /* list.c */
 int command_storage_list(struct cli_call *, struct vmf_error *); /* storage.c */
 int command_storage_volumes(struct cli_call *, struct vmf_error *);
 int command_storage_orphans(struct cli_call *, struct vmf_error *);
 int command_plugin(struct cli_call *, struct vmf_error *); /* plugins.c */
-int command_help(struct cli_call *, struct vmf_error *);   /* help.c */
+int command_help(struct cli_call *, struct vmf_error *); /* help.c */
 int command_version(struct cli_call *, struct vmf_error *);
 int command_completion(struct cli_call *, struct vmf_error *); /* completion.c */
-int command_agent(struct cli_call *, struct vmf_error *);      /* agent.c */
-int command_host_list(struct cli_call *, struct vmf_error *);  /* hosts.c */
+int command_agent(struct cli_call *, struct vmf_error *); /* agent.c */
+int command_host_list(struct cli_call *, struct vmf_error *); /* hosts.c */
 int command_host_ping(struct cli_call *, struct vmf_error *);
 int command_host_info(struct cli_call *, struct vmf_error *);
 int command_host_add(struct cli_call *, struct vmf_error *);

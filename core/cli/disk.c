@@ -23,13 +23,17 @@ static int add_options(
 	struct cli_call *call, struct vm_new_disk *new, struct image *image, struct vmf_error *err)
 {
 	const char *path = cli_option(call, "--image", 0), *format = cli_option(call, "--format", 0);
-	static const char buses[] = "virtio, scsi, ide, nvme or usb";
+	static const char *const buses[] = {"virtio", "scsi", "ide", "nvme", "usb"};
+	bool is_bus = false;
 
 	new->title = cli_option(call, "--name", 0);
 	new->storage = cli_option(call, "--storage", 0);
 	new->bus = cli_option(call, "--bus", 0);
-	if (new->bus && !strstr(buses, new->bus))
-		return vmf_fail(err, VMF_E_USAGE, 0, buses, "disk add: there is no bus \"%s\"", new->bus);
+	for (size_t i = 0; i < VMF_COUNT(buses); i++)
+		is_bus |= str_equal(new->bus, buses[i]);
+	if (new->bus && !is_bus)
+		return vmf_fail(err, VMF_E_USAGE, 0, "virtio, scsi, ide, nvme or usb",
+			"disk add: there is no bus \"%s\"", new->bus);
 	if (format && !path)
 		return vmf_fail(err, VMF_E_USAGE, 0, NULL, "disk add: --format is for --image");
 	if (call->args.count && value_parse_size(call->args.items[0], 1, &new->size_bytes, err) < 0)
@@ -72,7 +76,7 @@ int verb_disk_add(struct cli_call *call, struct vmf_error *err)
 	return rc;
 }
 
-/* ---- rm, resize, compress ----------------------------------------------------------------- */
+/* ---- rm, resize, compress, trim ----------------------------------------------------------- */
 
 int verb_disk_rm(struct cli_call *call, struct vmf_error *err)
 {
@@ -141,6 +145,26 @@ int verb_disk_compress(struct cli_call *call, struct vmf_error *err)
 		json_pack("{s:s, s:I, s:I}", "disk", title, "before_bytes", (json_int_t)before, "used_bytes",
 			(json_int_t)after),
 		"%s: disk %s takes up %s, not %s any more", call->vm->name, title, to, from);
+	return 0;
+}
+
+int verb_disk_trim(struct cli_call *call, struct vmf_error *err)
+{
+	const char *title = call->args.items[0];
+	uint64_t before = 0, after = 0;
+	autofree char *from = NULL;
+	autofree char *to = NULL;
+
+	if (vm_disk_trim(call->vm, title, &before, &after, err) < 0)
+		return -1;
+	from = value_format_size(before);
+	to = value_format_size(after);
+	out_result(call,
+		json_pack("{s:s, s:I, s:I}", "disk", title, "before_bytes", (json_int_t)before, "used_bytes",
+			(json_int_t)after),
+		before == after ? "%s: disk %s still takes up %s"
+				: "%s: disk %s takes up %s, not %s any more",
+		call->vm->name, title, to, from);
 	return 0;
 }
 

@@ -65,28 +65,27 @@ int verb_drives(struct cli_call *call, struct vmf_error *err)
 	struct vm *vm = call->vm;
 	struct out_table *table;
 	json_t *array = json_array();
+	struct vmf_volume *volumes = NULL;
 	int rc = vm_resolve(vm, err);
 
 	if (rc == 0 && cli_option(call, "--names", 0))
 		return drive_names(call, array);
 	table = out_table_new(columns, VMF_COUNT(columns));
+	if (rc == 0)
+		rc = vm_disk_volumes(vm, &volumes, err);
 	for (size_t i = 0; rc == 0 && i < vm->n_disks; i++) {
 		const struct vm_disk *d = &vm->disks[i];
-		struct vmf_volume v;
+		const struct vmf_volume *v = &volumes[i];
+		autofree char *size = v->name ? value_format_size(v->virtual_bytes) : NULL;
+		autofree char *used = v->used_bytes ? value_format_size(v->used_bytes) : NULL;
+		const char *cells[] = {d->title, d->instance, d->volume, d->bus,
+			v->name ? v->format : "missing", size, used, v->id};
 
-		rc = vm_disk_volume(vm, d, &v, err);
-		if (rc == 0) {
-			autofree char *size = v.name ? value_format_size(v.virtual_bytes) : NULL;
-			autofree char *used = v.used_bytes ? value_format_size(v.used_bytes) : NULL;
-			const char *cells[] = {d->title, d->instance, d->volume, d->bus,
-				v.name ? v.format : "missing", size, used, v.id};
-
-			if (tty_is(STDOUT_FILENO))
-				out_table_row(table, cells);
-			else if (v.id && !call->ctx->json)
-				puts(v.id);
-			json_array_append_new(array, disk_json(d, &v));
-		}
+		if (tty_is(STDOUT_FILENO))
+			out_table_row(table, cells);
+		else if (v->id && !call->ctx->json)
+			puts(v->id);
+		json_array_append_new(array, disk_json(d, v));
 	}
 	if (rc == 0 && call->ctx->json)
 		out_json(json_pack("{s:s, s:O}", "vm", vm->name, "drives", array));

@@ -54,18 +54,14 @@ static int get_command(struct info *info, struct vmf_error *err)
 
 static json_t *get_disks(struct info *info)
 {
+	struct vmf_error err = VMF_ERROR_INIT;
 	json_t *array = json_array();
+	struct vmf_volume *volumes;
 
-	for (size_t i = 0; i < info->vm->n_disks; i++) {
-		struct vmf_error err = VMF_ERROR_INIT;
-		struct vmf_volume volume;
-
-		memset(&volume, 0, sizeof(volume));
-		if (info->vm->disks[i].plugin &&
-			vm_disk_volume(info->vm, &info->vm->disks[i], &volume, &err) < 0)
-			note(info, &err);
-		json_array_append_new(array, disk_json(&info->vm->disks[i], &volume));
-	}
+	if (vm_disk_volumes(info->vm, &volumes, &err) < 0)
+		note(info, &err);
+	for (size_t i = 0; i < info->vm->n_disks; i++)
+		json_array_append_new(array, disk_json(&info->vm->disks[i], &volumes[i]));
 	return array;
 }
 

@@ -405,6 +405,8 @@ int command_list(struct cli_call *call, struct vmf_error *err)
 	if (rc == 0 && only_names) {
 		print_names(&list);
 	} else if (rc == 0) {
+		if (list.wants_disks)
+			ctx_remember_volumes(call->ctx);
 		ask_doubtful(&list);
 		rc = print(&list, err);
 	}

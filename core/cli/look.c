@@ -56,8 +56,8 @@ int status_code(const struct vm_state *state)
 	return is_one_of(state->status, halted) ? STATUS_HALTED : STATUS_PAUSED;
 }
 
-/* What the person can do about it, or NULL. The caller frees. */
-char *status_advice(const struct vm_state *state, const char *name)
+/* What the person can do about it, or NULL. REMEDY: what mends the storage, or NULL. The caller frees. */
+static char *advice_on(const struct vm_state *state, const char *name, const char *remedy)
 {
 	switch (status_code(state)) {
 	case STATUS_CRASHED:
@@ -66,6 +66,8 @@ char *status_advice(const struct vm_state *state, const char *name)
 	case STATUS_HUNG:
 		return str_printf("`vmf %s kill` ends it", name);
 	case STATUS_HALTED:
+		if (str_equal(state->status, "io-error") && remedy)
+			return str_printf("`%s`, then `vmf %s resume`; or `vmf %s stop`", remedy, name, name);
 		if (str_equal(state->status, "io-error"))
 			return str_printf(
 				"mend the storage, then `vmf %s resume`; or `vmf %s stop`", name, name);
@@ -73,6 +75,11 @@ char *status_advice(const struct vm_state *state, const char *name)
 	default:
 		return NULL;
 	}
+}
+
+char *status_advice(const struct vm_state *state, const char *name)
+{
+	return advice_on(state, name, NULL);
 }
 
 char *status_line(const struct vm_state *state)
@@ -110,16 +117,26 @@ int verb_status(struct cli_call *call, struct vmf_error *err)
 {
 	const char *name = call->vm->name;
 	struct vm_state state;
+	struct vm_trouble trouble = {.what = NULL};
 	autofree char *line = NULL;
 	autofree char *advice = NULL;
+	json_t *json;
 
 	(void)err;
 	vm_state_ask(call->vm, &state, time_now_ms() + ASK_MS);
 	call->exit_code = status_code(&state);
+	/* the storage is asked only if it is to blame */
+	if (str_equal(state.status, "io-error"))
+		vm_storage_trouble(call->vm, &trouble);
 	line = status_line(&state);
-	advice = status_advice(&state, name);
-	out_result(call, status_json(&state, name), "%s: %s%s%s", name, line, advice ? "\n    " : "",
-		advice ? advice : "");
+	advice = advice_on(&state, name, trouble.remedy);
+	json = status_json(&state, name);
+	json_object_set_new(json, "advice", out_string(advice));
+	json_object_set_new(json, "trouble", out_string(trouble.what));
+	json_object_set_new(json, "remedy", out_string(trouble.remedy));
+	out_result(call, json, "%s: %s%s%s%s%s", name, line, trouble.what ? ": " : "",
+		trouble.what ? trouble.what : "", advice ? "\n    " : "", advice ? advice : "");
+	vm_trouble_free(&trouble);
 	return 0;
 }
 

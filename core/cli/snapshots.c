@@ -99,15 +99,16 @@ int verb_rollback(struct cli_call *call, struct vmf_error *err)
 	return 0;
 }
 
-/* Its next disk is a clone of a volume: STORE:NAME, or NAME in the VM's default storage. */
+/* Its next disk is a clone of a volume: STORE:NAME, or NAME in the VM's default storage. GOLD: as the setting
+ * says it. */
 static int clone_volume(
-	struct cli_call *call, const char *volume, enum vm_clone_how how, struct vmf_error *err)
+	struct cli_call *call, const char *volume, bool gold, enum vm_clone_how how, struct vmf_error *err)
 {
 	struct vm *vm = call->vm;
 	const char *colon = strchr(volume, ':'), *at = strrchr(volume, '@');
 	autofree char *store = colon ? str_ndup(volume, (size_t)(colon - volume)) : NULL;
 	autofree char *name = NULL;
-	struct vm_new_disk new = {.how = how, .snapshot = at ? at + 1 : NULL};
+	struct vm_new_disk new = {.how = how, .is_gold = gold, .snapshot = at ? at + 1 : NULL};
 	struct vm_disk_added added;
 
 	if (store && !conf_find(vm->root, "storage", store)) /* part of the name, then */
@@ -136,18 +137,18 @@ int verb_clone(struct cli_call *call, struct vmf_error *err)
 	struct vm_clone_options o = {.how = copy ? CLONE_COPY : cow ? CLONE_COW : CLONE_ANY};
 	autofree char *origin = NULL;
 
-	if (!from == !volume)
+	if (from && volume)
 		return vmf_fail(err, VMF_E_USAGE, 0,
-			"as in: vmf web1 clone --from web0, or --from web0@SNAPSHOT, or --volume gold",
-			from ? "clone: --from or --volume, not both"
-			     : "clone wants --from VM or --volume NAME");
+			"as in: vmf web1 clone --from web0, or --from web0@SNAPSHOT, or --volume base",
+			"clone: --from or --volume, not both");
 	if (copy && cow)
 		return vmf_fail(err, VMF_E_USAGE, 0, NULL, "clone: --copy or --cow, not both");
 	if (cli_begins(cli_commands, call->vm->name))
 		return vmf_fail(err, VMF_E_USAGE, 0, "choose another name", "\"%s\" is a command's name",
 			call->vm->name);
-	if (volume)
-		return clone_volume(call, volume, o.how, err);
+	if (!from)
+		return clone_volume(
+			call, volume ? volume : conf_string(call->vm->root, "gold"), !volume, o.how, err);
 	at = strchr(from, '@');
 	origin = str_ndup(from, at ? (size_t)(at - from) : strlen(from));
 	o.origin = origin;

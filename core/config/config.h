@@ -17,14 +17,15 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/stat.h>
 
 #include "base/error.h"
 #include "base/str.h"
 
 /* What may stand in a file: options, and sections of further ones. */
 struct conf_schema {
-	const char *keyword; /* "disk"; NULL for the root */
-	unsigned flags;	     /* VMF_CONF_* */
+	const char *keyword;                /* "disk"; NULL for the root */
+	unsigned flags;                     /* VMF_CONF_* */
 	const char *help;
 	const struct vmf_option *options;
 	size_t n_options;
@@ -37,27 +38,26 @@ struct conf_schema {
 
 struct conf_value {
 	const struct vmf_option *option;
-	char **items; /* NULL-terminated; scalars have one */
+	char **items;          /* NULL-terminated; scalars have one */
 	size_t n_items;
-	int64_t number;	  /* scalars of INT, SIZE, BOOL, PORT, TIME: parsed */
-	const char *file; /* owned by the tree; "built-in", "-o" or a path */
-	int line;	  /* 0: none */
+	int64_t number;        /* scalars of INT, SIZE, BOOL, PORT, TIME: parsed */
+	const char *file;      /* owned by the tree; "built-in", "-o" or a path */
+	int line;              /* 0: none */
 };
 
 struct conf_section {
 	const struct conf_schema *schema; /* NULL: a plugin's section */
-	const char *keyword, *title;	  /* title may be NULL */
+	const char *keyword, *title;      /* title may be NULL */
 	const char *file;
 	int line;
-	const struct conf *owner; /* copies of a tree share what they do not change */
-	/* In order of first appearance, but plugins' sections in the order in which they were last touched:
-	 * of several, the last one is the highest layer's. NULL-terminated, or NULL. */
+	const struct conf *owner;         /* copies of a tree share what they do not change */
+	/* In order of first appearance, but plugins' sections in the order in which they were last touched: of
+	 * several, the last one is the highest layer's. NULL-terminated, or NULL. */
 	struct conf_section **sections;
 	size_t n_sections;
-	struct conf_value *
-		*values; /* one per option of the schema, in its order; NULL: not set, no default */
+	struct conf_value **values;       /* one per option of the schema, in its order; NULL: not set, no default */
 	size_t n_values;
-	struct conf_text *texts; /* a plugin's section: its bodies, layer by layer */
+	struct conf_text *texts;          /* a plugin's section: its bodies, layer by layer */
 };
 
 struct conf;
@@ -66,8 +66,8 @@ struct conf;
 struct conf *conf_new(const struct conf_schema *schema);
 /* A deep enough copy: layers can be added to it without touching the original, which must outlive it. */
 struct conf *conf_copy(const struct conf *base);
-/* Puts the layers that were added since conf_copy() on top of another tree of the same schema, without
- * reading them again. BASE must outlive CONF; sections and values that were got before are gone. */
+/* Puts the layers that were added since conf_copy() on top of another tree of the same schema, without reading them
+ * again. BASE must outlive CONF; sections and values that were got before are gone. */
 void conf_rebase(struct conf *conf, const struct conf *base);
 void conf_free(struct conf *conf);
 /* What was added to CONF since it was made or copied, as a file would say it, but for the option BUT. */
@@ -76,12 +76,12 @@ void conf_put_layers(const struct conf *conf, const char *but, struct strbuf *ou
 /* Reads a file and merges it. All errors in it are reported together, one "file:line: what" a line in
  * err's message. A missing file: VMF_E_NOT_FOUND. `include("path")` is relative to the file. */
 int conf_add_file(struct conf *conf, const char *path, struct vmf_error *err);
+/* The same; *st gets what the file was when it was opened, unless it could not be. */
+int conf_add_file_stat(struct conf *conf, const char *path, struct stat *st, struct vmf_error *err);
 /* The same for text (tests, fuzzing, definitions that arrive by stream); NAME stands for the file. */
-int conf_add_text(
-	struct conf *conf, const char *name, const char *text, size_t length, struct vmf_error *err);
+int conf_add_text(struct conf *conf, const char *name, const char *text, size_t length, struct vmf_error *err);
 /* One setting: "memory=2G", "disk.root.size=20G", "display.vnc-tcp.port=5901", "args+=-snapshot".
- * Titles with dots are quoted: disk."a.b".size=1G. The value is taken as it is, but for lists, which may be
- * written
+ * Titles with dots are quoted: disk."a.b".size=1G. The value is taken as it is, but for lists, which may be written
  * {"a", "b"}. ORIGIN: "-o". */
 int conf_add_setting(struct conf *conf, const char *setting, const char *origin, struct vmf_error *err);
 
@@ -111,8 +111,8 @@ struct vmf_opts {
  * section or NULL: the storage's own, then the disk's). Unknown keys, wrong values and missing
  * required options are errors with file:line. Free with conf_opts_free().
  */
-struct vmf_opts *conf_opts_resolve(const struct vmf_plugin *plugin,
-	const struct conf_section *const *sections, size_t n_sections, struct vmf_error *err);
+struct vmf_opts *conf_opts_resolve(const struct vmf_plugin *plugin, const struct conf_section *const *sections,
+	size_t n_sections, struct vmf_error *err);
 /* The same from "key=value" lines, as kept in run folders (see conf_opts_save()). */
 struct vmf_opts *conf_opts_load(const struct vmf_plugin *plugin, const char *json, struct vmf_error *err);
 /* A JSON object of all that is set; the caller frees. */

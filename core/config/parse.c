@@ -354,6 +354,9 @@ static struct stmt *parse_opened(struct parse *parse, int fd, const char *path, 
 			S_ISDIR(st.st_mode) ? "a folder" : "a device, socket or pipe");
 		return NULL;
 	}
+	if (parse->st)
+		*parse->st = st;
+	parse->st = NULL;
 	here.device = st.st_dev;
 	here.inode = st.st_ino;
 	for (const struct parse_file *f = up; f; f = f->up)

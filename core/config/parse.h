@@ -162,6 +162,7 @@ struct parse {
 	const char *folder; /* relative paths begin here */
 	size_t n_files;
 	const struct parse_file *stack;
+	struct stat *st; /* gets what the next file was when it was opened, then NULL; or NULL */
 };
 
 /* Statements of a file or text, or NULL if there are none (or problems). A file that is not there or cannot

@@ -198,7 +198,12 @@ static int add_layer(struct conf *conf, struct parse *parse, struct stmt *stmts,
 
 int conf_add_file(struct conf *conf, const char *path, struct vmf_error *err)
 {
-	struct parse parse = {.arena = &conf->arena, .schema = conf->schema};
+	return conf_add_file_stat(conf, path, NULL, err);
+}
+
+int conf_add_file_stat(struct conf *conf, const char *path, struct stat *st, struct vmf_error *err)
+{
+	struct parse parse = {.arena = &conf->arena, .schema = conf->schema, .st = st};
 	struct vmf_error mine = VMF_ERROR_INIT;
 	struct stmt *stmts = parse_path(&parse, path, &mine);
 

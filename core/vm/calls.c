@@ -155,6 +155,18 @@ static int state_set(void *data, const char *slot, const char *key, const char *
 	return vm_slots_save(vm, err);
 }
 
+/* What may wait for a transaction, of which a plugin wants to know only that it will be done. */
+static bool can_wait(const char *command, char **answer)
+{
+	static const char *const commands[] = {"blockdev-snapshot-internal-sync", "blockdev-snapshot-sync",
+		"blockdev-snapshot", "block-dirty-bitmap-add"};
+
+	for (size_t i = 0; i < VMF_COUNT(commands); i++)
+		if (!answer && str_equal(command, commands[i]))
+			return true;
+	return false;
+}
+
 static int call_qmp(void *data, const char *command, const char *arguments, int fd, const char *fd_name,
 	char **answer, struct vmf_error *err)
 {
@@ -168,6 +180,11 @@ static int call_qmp(void *data, const char *command, const char *arguments, int 
 		args = json_loads(arguments, 0, NULL);
 		if (!args)
 			return vmf_fail(err, VMF_E_FAILED, 0, NULL, "%s: arguments are no JSON", command);
+	}
+	if (vm->transaction && fd < 0 && can_wait(command, answer)) {
+		json_array_append_new(vm->transaction,
+			json_pack("{s:s, s:o}", "type", command, "data", args ? args : json_object()));
+		return 0;
 	}
 	if (fd >= 0 && qmp_command_fd(vm->qmp, "getfd", json_pack("{s:s}", "fdname", fd_name), fd, NULL,
 			       deadline, err) < 0) {

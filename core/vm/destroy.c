@@ -47,22 +47,30 @@ static int file_remove(struct vm *vm, json_t *args, void *data, struct vmf_error
 
 const struct step step_file_remove = {"file-remove", file_remove, NULL};
 
-/* 1: vmf made it for this VM; 0: somebody else's; -1: there is none. */
-static int is_ours(struct vm *vm, const struct vm_disk *d)
+/* Whether vmf made it for this VM, and is to remove it. A store that does not answer is no reason to forget
+ * the disk. */
+static int is_to_go(
+	struct vm *vm, const struct vm_disk *d, struct vmf_volume *v, bool *is_it, struct vmf_error *err)
 {
-	struct vmf_volume v;
-
-	if (vm_disk_volume(vm, d, &v, NULL) < 0)
-		return 0;
-	return v.name ? vm_disk_is_ours(vm, &v) : -1;
+	*is_it = false;
+	if (vm_disk_volume(vm, d, v, err) < 0)
+		return vmf_context(err, "vm \"%s\"", vm->name);
+	*is_it = v->name && vm_disk_is_ours(vm, v);
+	if (v->name && !*is_it)
+		log_warn("vm \"%s\": volume %s of storage \"%s\" was not made by vmf for it, and stays",
+			vm->name, d->volume, d->instance);
+	return 0;
 }
 
 /* Asked before the first one goes: that of two disks the second cannot be removed is no time to find out
  * later. */
-static int try_remove(struct vm *vm, const struct vm_disk *d, struct vmf_error *err)
+static int try_remove(
+	struct vm *vm, const struct vm_disk *d, const struct vmf_volume *v, struct vmf_error *err)
 {
 	struct vm_call call;
 
+	if (vm_need_bare(vm, d, v, err) < 0)
+		return vmf_context(err, "vm \"%s\": disk \"%s\"", vm->name, d->title);
 	vm_call_disk(vm, d, &call);
 	call.call.dry_run = 1;
 	if (d->plugin->ops.storage.remove && d->plugin->ops.storage.remove(&call.call, d->volume, err) < 0)
@@ -81,16 +89,15 @@ static int plan_volumes(struct vm *vm, struct plan *plan, struct vmf_error *err)
 {
 	for (size_t i = 0; i < vm->n_disks; i++) {
 		struct vm_disk *d = &vm->disks[i];
-		int ours = is_ours(vm, d);
+		struct vmf_volume v;
 		json_t *record;
+		bool is_it;
 
-		if (ours == 0)
-			log_warn("vm \"%s\": volume %s of storage \"%s\" was not made by vmf for it, and "
-				 "stays",
-				vm->name, d->volume, d->instance);
-		if (ours <= 0)
+		if (is_to_go(vm, d, &v, &is_it, err) < 0)
+			return -1;
+		if (!is_it)
 			continue;
-		if (try_remove(vm, d, err) < 0)
+		if (try_remove(vm, d, &v, err) < 0)
 			return -1;
 		record = vm_record(vm, d->plugin, d->opts, d->instance, d->slot, d->index, d->volume);
 		plan_add(plan, &step_volume_remove, record, "remove volume %s of storage \"%s\" (%s)",

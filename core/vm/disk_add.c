@@ -211,6 +211,42 @@ static int choose(struct vm *vm, const struct vm_new_disk *new, struct choice *c
 
 /* ---- the plan ----------------------------------------------------------------------------- */
 
+static int no_origin(const struct vm_new_disk *new, const struct vm_disk *disk, struct vmf_error *err)
+{
+	if (new->is_gold)
+		return vmf_fail(err, VMF_E_NOT_FOUND, 0,
+			"say --from VM or --volume NAME, or `set gold=NAME`; `vmf storage volumes` shows "
+			"what there is",
+			"there is no gold image \"%s\" in storage \"%s\"", new->origin, disk->instance);
+	return vmf_fail(err, VMF_E_NOT_FOUND, 0, "`vmf storage volumes` shows what there is",
+		"there is no volume \"%s\" in storage \"%s\"", new->origin, disk->instance);
+}
+
+/* Sets the origin's volume: the one that is called so, or one of those that a gold image may be. */
+static int find_origin(
+	struct vm *vm, const struct vm_new_disk *new, struct vm_disk *origin, struct vmf_error *err)
+{
+	static const char *const ends[] = {"", "-0"};
+	struct vmf_volume v;
+
+	for (size_t i = 0; new->is_gold &&i < 2 * VMF_COUNT(ends); i++) {
+		const char *class_ = i % 2 ? NULL : vm->class_;
+
+		if (i % 2 == 0 && !class_)
+			continue;
+		origin->volume = arena_printf(&vm->arena, "%s%s%s%s", class_ ? class_ : "", class_ ? "-" : "",
+			new->origin, ends[i / 2]);
+		if (vm_disk_volume(vm, origin, &v, err) < 0)
+			return -1;
+		if (v.name)
+			return 0;
+	}
+	origin->volume = new->origin;
+	if (!new->is_gold && vm_disk_volume(vm, origin, &v, err) < 0)
+		return -1;
+	return !new->is_gold &&v.name ? 0 : no_origin(new, origin, err);
+}
+
 static int plan_origin(struct vm *vm, struct plan *plan, const struct vm_new_disk *new, struct vm_disk *disk,
 	struct vmf_error *err)
 {
@@ -218,12 +254,8 @@ static int plan_origin(struct vm *vm, struct plan *plan, const struct vm_new_dis
 	struct vm_disk origin = *disk;
 	struct vmf_volume v;
 
-	origin.volume = new->origin;
-	if (vm_disk_volume(vm, &origin, &v, err) < 0)
+	if (find_origin(vm, new, &origin, err) < 0)
 		return -1;
-	if (!v.name)
-		return vmf_fail(err, VMF_E_NOT_FOUND, 0, "`vmf storage volumes` shows what there is",
-			"there is no volume \"%s\" in storage \"%s\"", new->origin, disk->instance);
 	if (vm_disk_volume(vm, disk, &v, err) < 0)
 		return -1;
 	if (v.name)

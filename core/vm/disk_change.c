@@ -98,10 +98,26 @@ static int plan_forget(struct vm *vm, struct plan *plan, const struct vm_disk *d
 	return plan_settings(vm, plan, &settings, err);
 }
 
+/* Would its removal succeed? A volume that is not ours stays, and is not asked for. */
+static int try_volume_remove(struct vm *vm, const struct vm_disk *d, struct vmf_error *err)
+{
+	struct vmf_volume v;
+	struct vm_call call;
+
+	if (vm_disk_volume(vm, d, &v, err) < 0)
+		return -1;
+	if (!v.name || !vm_disk_is_ours(vm, &v))
+		return 0;
+	vm_call_disk(vm, d, &call);
+	call.call.dry_run = 1;
+	if (d->plugin->ops.storage.remove(&call.call, d->volume, err) < 0)
+		return vmf_context(err, "storage \"%s\"", d->instance);
+	return 0;
+}
+
 static int plan_volume_remove(
 	struct vm *vm, struct plan *plan, const struct vm_disk *d, bool is_alive, struct vmf_error *err)
 {
-	struct vm_call call;
 	struct vmf_volume v;
 
 	if (vm_disk_volume(vm, d, &v, err) < 0)
@@ -118,11 +134,11 @@ static int plan_volume_remove(
 	}
 	if (!d->plugin->ops.storage.remove)
 		return vmf_fail(err, VMF_E_UNSUPPORTED, 0, NULL, "%s cannot remove volumes", d->plugin->name);
-	vm_call_disk(vm, d, &call);
-	call.call.dry_run = 1;
+	if (vm_need_bare(vm, d, &v, err) < 0)
+		return -1;
 	/* one that QEMU has open could not be removed now, but will be */
-	if (!is_alive && d->plugin->ops.storage.remove(&call.call, d->volume, err) < 0)
-		return vmf_context(err, "storage \"%s\"", d->instance);
+	if (!is_alive && try_volume_remove(vm, d, err) < 0)
+		return -1;
 	plan_add(plan, &step_volume_remove, record(vm, d), "remove volume %s of storage \"%s\" (%s)",
 		d->volume, d->instance, d->plugin->name);
 	return 0;
@@ -138,8 +154,8 @@ static int remove_locked(struct vm *vm, struct vm_disk *d, struct plan *plan, st
 	vm_state_ask(vm, &state, time_now_ms() + ASK_MS);
 	is_alive = state.phase == VM_ALIVE;
 	if (vm_need_no_memory(vm, err) < 0 || vm_need_unmounted(vm, err) < 0 ||
-		plan_forget(vm, plan, d, err) < 0 || plan_volume_remove(vm, plan, d, is_alive, err) < 0)
-		return -1;
+		plan_volume_remove(vm, plan, d, is_alive, err) < 0 || plan_forget(vm, plan, d, err) < 0)
+		return -1; /* the volume first: if it cannot go, the disk is there as before */
 	if (!is_alive)
 		return vm_disk_off(vm, err);
 	if (vm->ctx->dry_run) {
@@ -151,7 +167,8 @@ static int remove_locked(struct vm *vm, struct vm_disk *d, struct plan *plan, st
 	plugged = plug_record(vm, d);
 	rc = plug_out(vm, plugged, err);
 	json_decref(plugged);
-	return rc;
+	/* now that QEMU has let go of the volume it can be asked whether that can go */
+	return rc < 0 ? -1 : try_volume_remove(vm, d, err);
 }
 
 int vm_disk_remove(struct vm *vm, const char *title, struct vmf_error *err)

@@ -41,12 +41,36 @@ static void plan_rename(
 		d->instance, d->plugin->name, to);
 }
 
+/* The old volume of an import before, which could not be removed then. */
+static int plan_leftover(
+	struct vm *vm, struct plan *plan, const struct vm_disk *d, const char *old, struct vmf_error *err)
+{
+	struct vm_disk leftover = *d;
+	bool is_disk = false;
+	struct vmf_volume v;
+
+	leftover.volume = old;
+	if (vm_disk_volume(vm, &leftover, &v, err) < 0)
+		return -1;
+	if (!v.name)
+		return 0;
+	for (size_t i = 0; i < vm->n_disks; i++) /* a disk that somebody calls so */
+		is_disk |= str_equal(vm->disks[i].volume, old);
+	if (is_disk || !vm_disk_is_ours(vm, &v))
+		return vmf_fail(err, VMF_E_EXISTS, 0, "rename it", "there is a volume %s already", old);
+	plan_add(plan, &step_volume_remove,
+		vm_record(vm, d->plugin, d->opts, d->instance, d->slot, d->index, old),
+		"remove volume %s of storage \"%s\" (%s)", old, d->instance, d->plugin->name);
+	return 0;
+}
+
 /* The new volume takes the old one's place. */
 static int plan_swap(struct vm *vm, struct plan *plan, const struct vm_disk *d, struct new_volume *new,
 	struct vmf_error *err)
 {
 	autofree char *fresh = str_printf("%s.new", d->volume);
 	autofree char *old = str_printf("%s.old", d->volume);
+	autofree char *probe = str_printf("%s.probe", d->volume);
 	struct vm_call call;
 
 	if (!(vm_disk_caps(vm, d) & VMF_STORAGE_RENAME) || !d->plugin->ops.storage.rename)
@@ -56,10 +80,11 @@ static int plan_swap(struct vm *vm, struct plan *plan, const struct vm_disk *d, 
 	if (check_snapshots(d, &call, err) < 0)
 		return -1;
 	call.call.dry_run = 1;
-	if (d->plugin->ops.storage.rename(&call.call, d->volume, old, err) < 0)
+	/* to a name that nobody has, so that it is the volume itself that decides */
+	if (d->plugin->ops.storage.rename(&call.call, d->volume, probe, err) < 0)
 		return vmf_context(err, "storage \"%s\"", d->instance);
 	new->name = fresh;
-	if (plan_volume(vm, plan, new, err) < 0)
+	if (plan_leftover(vm, plan, d, old, err) < 0 || plan_volume(vm, plan, new, err) < 0)
 		return -1;
 	plan_rename(vm, plan, d, d->volume, old);
 	plan_rename(vm, plan, d, fresh, d->volume);
@@ -85,6 +110,8 @@ static int import_locked(struct vm *vm, const struct vm_disk *d, struct plan *pl
 	if (v.name && !vm_disk_is_ours(vm, &v))
 		return vmf_fail(err, VMF_E_PERMISSION, 0, "write to it with the tools of its storage",
 			"volume %s was not made by vmf for this VM", d->volume);
+	if (v.name && vm_need_bare(vm, d, &v, err) < 0)
+		return -1;
 	/* a disk does not shrink by what it gets */
 	*size_bytes = v.virtual_bytes > image->size_bytes ? v.virtual_bytes : image->size_bytes;
 	new.size_bytes = *size_bytes;

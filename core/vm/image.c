@@ -87,6 +87,19 @@ static int read_qcow2(const unsigned char *head, struct image *image, struct vmf
 	return 0;
 }
 
+/* By QEMU or a tool of its, which say so by locks on single bytes: 101 to write, 103 to change the size. What
+ * would be read meanwhile is of no one moment. */
+static bool is_written(int fd)
+{
+	for (off_t byte = 101; byte <= 103; byte += 2) {
+		struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
+
+		if (fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK)
+			return true;
+	}
+	return false;
+}
+
 static int look_at(int fd, const char *format, struct image *image, struct vmf_error *err)
 {
 	unsigned char head[HEAD] = {0};
@@ -99,6 +112,9 @@ static int look_at(int fd, const char *format, struct image *image, struct vmf_e
 		return vmf_fail(err, VMF_E_CONFIG, 0, "name an image file", "%s is no image, but a %s",
 			image->path, S_ISDIR(st.st_mode) ? "folder" : "special file");
 	image->size_bytes = S_ISBLK(st.st_mode) ? bytes : (uint64_t)st.st_size;
+	if (is_written(fd))
+		return vmf_fail(err, VMF_E_BUSY, 0, "stop the VM that uses it, or clone a snapshot of that",
+			"image %s is being written to", image->path);
 	if (pread(fd, head, sizeof(head), 0) < 0)
 		return vmf_fail_errno(err, NULL, "cannot read %s", image->path);
 	image->format = format ? format : probe(image->path, head, err);
@@ -137,7 +153,7 @@ static int check_whole(const struct image *image, struct vmf_error *err)
 {
 	autofree char *name = image_name(image->path, image->format);
 	const char *const argv[] = {"qemu-img", "check", "-q", "-f", image->format, name, NULL};
-	struct vmf_run run = {.size = sizeof(run), .argv = argv};
+	struct vmf_run run = {.size = sizeof(run), .argv = argv, .flags = VMF_RUN_DIES_WITH_HOST};
 	autofree char *words = NULL;
 	int rc = proc_run(&run, 0, err);
 
@@ -237,7 +253,7 @@ int image_convert(const struct strv *argv, const char *what, uint64_t bytes, str
 	struct progress progress = {what, bytes};
 	struct proc_watch watch = {show_progress, &progress};
 	autostrv struct strv all = STRV_INIT;
-	struct vmf_run run = {.size = sizeof(run), .timeout_ms = CONVERT_MS};
+	struct vmf_run run = {.size = sizeof(run), .timeout_ms = CONVERT_MS, .flags = VMF_RUN_DIES_WITH_HOST};
 	autofree char *words = NULL;
 	int rc;
 

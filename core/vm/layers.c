@@ -24,14 +24,14 @@ static int add_builtin(struct ctx *ctx, struct vmf_error *err)
 	return rc;
 }
 
-int layer_add_optional(struct conf *conf, const char *path, bool *is_there, struct vmf_error *err)
+int layer_add_optional(struct conf *conf, const char *path, struct stat *st, struct vmf_error *err)
 {
 	struct vmf_error mine = VMF_ERROR_INIT;
-	int rc = conf_add_file(conf, path, &mine);
+	int rc = conf_add_file_stat(conf, path, st, &mine);
 	bool is_missing = rc < 0 && mine.code == VMF_E_NOT_FOUND && !file_exists(path);
 
-	if (is_there)
-		*is_there = !is_missing;
+	if (st && is_missing)
+		memset(st, 0, sizeof(*st));
 	if (rc == 0)
 		return 0;
 	if (is_missing) {
@@ -69,6 +69,7 @@ void ctx_free(struct ctx *ctx)
 		conf_free(ctx->classes[i]);
 	free(ctx->classes);
 	strv_free(&ctx->class_names);
+	ctx_forget_volumes(ctx);
 	conf_free(ctx->with_default);
 	conf_free(ctx->base);
 	strv_free(&ctx->settings);

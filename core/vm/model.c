@@ -78,14 +78,18 @@ void vm_mac(const char *uuid, unsigned index, char out[18])
 
 /* ---- a VM --------------------------------------------------------------------------------- */
 
+static struct vm_stamp stamp_of(const struct stat *st)
+{
+	return (struct vm_stamp){st->st_dev, st->st_ino, st->st_size, st->st_ctim};
+}
+
 static struct vm_stamp stamp_now(const struct vm *vm)
 {
-	struct vm_stamp stamp = {0};
-	struct stat st;
+	struct stat st = {0};
 
-	if (stat(vm->file, &st) == 0)
-		stamp = (struct vm_stamp){st.st_dev, st.st_ino, st.st_size, st.st_ctim};
-	return stamp;
+	if (stat(vm->file, &st) < 0)
+		memset(&st, 0, sizeof(st));
+	return stamp_of(&st);
 }
 
 bool vm_is_current(const struct vm *vm)
@@ -100,15 +104,20 @@ bool vm_is_current(const struct vm *vm)
 /* TEXT stands for the VM's own layer; NULL: its file. */
 static int add_definition(struct vm *vm, struct conf *conf, const char *text, struct vmf_error *err)
 {
+	struct stat st = {0};
+	int rc;
+
 	if (!text && str_equal(vm->ctx->pretended, vm->name)) {
 		text = vm->ctx->pretended_text;
 		vm->is_defined = true;
 	}
 	if (text)
 		return conf_add_text(conf, vm->file, text, strlen(text), err);
-	vm->stamp = stamp_now(vm); /* before it is read: one that changes meanwhile is read once too often,
-				      never too seldom */
-	return layer_add_optional(conf, vm->file, &vm->is_defined, err);
+	/* one that cannot be read is there all the same */
+	rc = layer_add_optional(conf, vm->file, &st, err);
+	vm->stamp = stamp_of(&st);
+	vm->is_defined = rc < 0 || st.st_ino != 0;
+	return rc;
 }
 
 /* Which class the VM is of; the caller frees *class_, which may be NULL. */

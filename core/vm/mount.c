@@ -72,8 +72,7 @@ static int record_write(const char *path, const json_t *record, struct vmf_error
 						  : file_write(path, text, strlen(text), 0600, true, err);
 }
 
-/* What the raw image is, or is going to be: a mapped device is known by its own name. */
-static char *image_of(const json_t *record, const struct mount_paths *paths)
+char *mount_image(const json_t *record, const struct mount_paths *paths)
 {
 	const char *mapped = word(record, "mapped");
 	char *real = mapped ? realpath(mapped, NULL) : NULL;
@@ -84,7 +83,7 @@ static char *image_of(const json_t *record, const struct mount_paths *paths)
 /* Anything there that uses the disk? */
 static bool is_live(const json_t *record, const struct mount_paths *paths)
 {
-	autofree char *image = image_of(record, paths);
+	autofree char *image = mount_image(record, paths);
 	autostrv struct strv loops = STRV_INIT;
 
 	loop_list(image, &loops);
@@ -144,7 +143,7 @@ static int release(struct vm *vm, const char *slot, struct vmf_error *err)
 
 	mount_paths_init(vm, slot, &paths);
 	record = record_read(paths.record);
-	image = image_of(record, &paths);
+	image = mount_image(record, &paths);
 	rc = parts_unmount(image, err);
 	if (rc == 0)
 		rc = export_stop(&paths, err);
@@ -245,8 +244,8 @@ static int mount_all(struct vm *vm, json_t *args, void *data, struct vmf_error *
 	(void)args;
 	json_object_set_new(record, "parts", parts);
 	mount_paths_init(vm, word(record, "slot"), &paths);
-	image = image_of(record, &paths);
-	rc = file_mkdirs(word(record, "folder"), 0755, err);
+	image = mount_image(record, &paths);
+	rc = mount_folder(record, err);
 	if (rc == 0)
 		rc = parts_mount(image, word(record, "folder"),
 			json_is_true(json_object_get(record, "readonly")), parts, err);
@@ -297,7 +296,8 @@ static char *choose_folder(
 	return NULL;
 }
 
-static int check_mountable(struct vm *vm, const struct vm_disk *d, bool *is_map, struct vmf_error *err)
+static int check_mountable(
+	struct vm *vm, const struct vm_disk *d, bool writable, bool *is_map, struct vmf_error *err)
 {
 	const struct vmf_storage_ops *ops = &d->plugin->ops.storage;
 	struct mount_paths paths;
@@ -314,32 +314,32 @@ static int check_mountable(struct vm *vm, const struct vm_disk *d, bool *is_map,
 		return vmf_fail(err, VMF_E_UNSUPPORTED, 0, "`disk export` it, and mount the file",
 			"storage \"%s\" (%s) cannot %s", d->instance, d->plugin->name,
 			"give volumes to this host");
-	return vm_disk_exists(vm, d, &v, err);
+	if (vm_disk_exists(vm, d, &v, err) < 0)
+		return -1;
+	return writable ? vm_need_bare(vm, d, &v, err) : 0;
 }
 
-static int plan_mount(struct vm *vm, const struct vm_disk *d, struct plan *plan, struct vm_mount *m,
+int plan_show(struct vm *vm, const struct vm_disk *d, struct plan *plan, const struct vm_mount *m,
 	json_t **record, struct vmf_error *err)
 {
 	autofree char *folder = NULL;
 	bool is_map = false, made;
 
 	if (vm_disk_off(vm, err) < 0 || (m->writable && vm_need_no_memory(vm, err) < 0) ||
-		check_mountable(vm, d, &is_map, err) < 0)
+		check_mountable(vm, d, m->writable, &is_map, err) < 0)
 		return -1;
 	folder = choose_folder(vm, d, m->folder, &made, err);
 	if (!folder)
 		return -1;
-	*record = json_pack("{s:s, s:s, s:s, s:b, s:b, s:b, s:o}", "slot", d->slot, "title", d->title,
-		"folder", folder, "made", made, "readonly", !m->writable, "map", is_map, "disk",
-		vm_record(vm, d->plugin, d->opts, d->instance, d->slot, d->index, d->volume));
+	*record = json_pack("{s:s, s:s, s:s, s:b, s:b, s:b, s:b, s:o}", "slot", d->slot, "title", d->title,
+		"folder", folder, "made", made, "own", !m->folder, "readonly", !m->writable, "map", is_map,
+		"disk", vm_record(vm, d->plugin, d->opts, d->instance, d->slot, d->index, d->volume));
 	plan_add(plan, &step_mount_record, json_incref(*record), "note in %s/mounts that it is mounted",
 		vm->ctx->paths.lib);
 	plan_add(plan, &step_mount_image, NULL,
 		is_map ? "map volume %s of storage \"%s\" (%s)"
 		       : "show volume %s of storage \"%s\" (%s) as a raw file, by qemu-storage-daemon",
 		d->volume, d->instance, d->plugin->name);
-	plan_add(plan, &step_mount_parts, NULL, "mount its partitions %s below %s",
-		m->writable ? "for writing" : "read-only", folder);
 	return 0;
 }
 
@@ -358,7 +358,11 @@ int vm_disk_mount(struct vm *vm, const char *title, struct vm_mount *m, struct v
 	if (!d)
 		return vm_end_change(vm, -1, err);
 	plan = plan_new(vm, "disk-mount", true);
-	rc = plan_mount(vm, d, plan, m, &record, err);
+	rc = plan_show(vm, d, plan, m, &record, err);
+	if (rc == 0)
+		plan_add(plan, &step_mount_parts, NULL, "mount its partitions %s below %s",
+			m->writable ? "for writing" : "read-only",
+			json_string_value(json_object_get(record, "folder")));
 	if (rc == 0 && vm->ctx->dry_run)
 		plan_describe(plan);
 	else if (rc == 0)

@@ -68,6 +68,14 @@ static int probe(const char *image, uint64_t offset, uint64_t size, char **type,
 	return text ? 0 : -1;
 }
 
+/* A folder of ours is for root alone: the guest's users are other people than this host's of the same
+ * numbers. */
+int mount_folder(const json_t *record, struct vmf_error *err)
+{
+	return file_mkdirs(json_string_value(json_object_get(record, "folder")),
+		json_is_true(json_object_get(record, "own")) ? 0700 : 0755, err);
+}
+
 /* ---- one filesystem ----------------------------------------------------------------------- */
 
 static const struct {

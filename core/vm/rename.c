@@ -98,6 +98,7 @@ static int plan_volumes(struct vm *vm, struct plan *plan, const char *new_name, 
 	for (size_t i = 0; i < vm->n_disks; i++) {
 		struct vm_disk *d = &vm->disks[i];
 		autofree char *volume = NULL;
+		struct vmf_volume v;
 		json_t *record;
 
 		/* a volume that the definition calls by a name of its own keeps it */
@@ -107,6 +108,8 @@ static int plan_volumes(struct vm *vm, struct plan *plan, const char *new_name, 
 			return vmf_fail(err, VMF_E_UNSUPPORTED, 0,
 				"name the volume in the definition: disk { volume = }",
 				"disk \"%s\": %s cannot rename volumes", d->title, d->plugin->name);
+		if (vm_disk_volume(vm, d, &v, err) < 0 || vm_need_bare(vm, d, &v, err) < 0)
+			return -1;
 		volume = str_printf("%s%s", new_prefix, d->volume + n);
 		record = vm_record(vm, d->plugin, d->opts, d->instance, d->slot, d->index, d->volume);
 		json_object_set_new(record, "new", json_string(volume));

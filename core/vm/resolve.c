@@ -60,18 +60,9 @@ static int list_own(struct vm *vm, const char *instance, const struct plugin **p
 	unnamed.plugin = *plugin;
 	unnamed.opts = *opts;
 	vm_call_disk(vm, &unnamed, &call);
-	list->stride = sizeof(struct vmf_volume);
-	if (!(*plugin)->ops.storage.list)
-		return 0;
-	if ((*plugin)->ops.storage.list(&call.call, dashed, list, err) < 0)
+	if (vm_volumes_list(vm, *plugin, &call, dashed, list, err) < 0)
 		return vmf_context(err, "storage \"%s\"", instance);
 	return 0;
-}
-
-const struct vmf_volume *vm_volume_at(const struct vmf_volume_list *list, size_t i)
-{
-	return (const struct vmf_volume *)((const char *)list->items +
-					   i * (list->stride ? list->stride : sizeof(*list->items)));
 }
 
 static int find_volumes(struct vm *vm, struct vmf_error *err)

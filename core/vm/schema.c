@@ -59,6 +59,9 @@ static const struct vmf_option root_options[] = {
 	OPT("network", STRING, NULL, "the network of NICs that name none; none: no NIC by default"),
 	OPT("display_default", STRING, NULL, "the display of VMs that name none; none: no display"),
 	OPT_RANGE("drive_size", SIZE, "10G", 512, INT64_MAX, "the size of a new disk that none is given for"),
+	OPT("gold", STRING, "gold",
+		"what `clone` takes unless told: [STORE:]NAME[@SNAPSHOT] of volume [CLASS-]NAME, or of VM "
+		"NAME"),
 	OPT_ENUM("drive_if", "virtio", "virtio|scsi|ide|nvme|usb",
 		"how disks that do not say so are attached"),
 	OPT("net_if", STRING, "virtio-net-pci", "the model of NICs that do not say theirs"),

@@ -9,10 +9,12 @@
 
 #include "base/log.h"
 #include "base/proc.h"
+#include "vm/journal.h"
 #include "vm/steps.h"
 #include "vm/vm.h"
 
 #define ASK_MS 5000
+#define TRANSACTION_MS 60000 /* QEMU writes out what it has of each disk */
 
 /* ---- steps: one volume each --------------------------------------------------------------- */
 
@@ -56,6 +58,45 @@ static int volume_unsnapshot(struct vm *vm, json_t *args, struct vmf_error *err)
 }
 
 const struct step step_volume_snapshot = {"volume-snapshot", volume_snapshot, volume_unsnapshot};
+
+/* Of a running VM: what the stores tell QEMU of it, QEMU does at one moment, and all of it or nothing. */
+static int guest_snapshot(struct vm *vm, json_t *args, void *data, struct vmf_error *err)
+{
+	json_t *disk, *actions;
+	size_t i;
+	int rc = 0;
+
+	vm->transaction = json_array();
+	json_array_foreach(json_object_get(args, "disks"), i, disk)
+	{
+		if (rc == 0)
+			rc = fault_point("volume-snapshot", err) < 0 ? -1
+								     : volume_snapshot(vm, disk, data, err);
+	}
+	actions = vm->transaction;
+	vm->transaction = NULL;
+	if (rc == 0 && json_array_size(actions))
+		rc = qmp_command(vm->qmp, "transaction", json_pack("{s:O}", "actions", actions), NULL,
+			time_now_ms() + TRANSACTION_MS, err);
+	json_decref(actions);
+	return rc;
+}
+
+static int guest_unsnapshot(struct vm *vm, json_t *args, struct vmf_error *err)
+{
+	json_t *disk;
+	size_t i;
+	int rc = 0;
+
+	json_array_foreach(json_object_get(args, "disks"), i, disk)
+	{
+		if (volume_unsnapshot(vm, disk, rc < 0 ? NULL : err) < 0)
+			rc = -1;
+	}
+	return rc;
+}
+
+const struct step step_guest_snapshot = {"guest-snapshot", guest_snapshot, guest_unsnapshot};
 
 static int volume_forget(struct vm *vm, json_t *args, void *data, struct vmf_error *err)
 {
@@ -169,8 +210,8 @@ static int finish(struct vm *vm, struct plan *plan, int rc, struct vmf_error *er
 
 /* ---- snapshot ----------------------------------------------------------------------------- */
 
-static int plan_snapshot(struct vm *vm, struct plan *plan, const struct vm_disk *d, const char *name,
-	bool is_alive, struct vmf_error *err)
+static int check_snapshot(
+	struct vm *vm, const struct vm_disk *d, const char *name, bool is_alive, struct vmf_error *err)
 {
 	struct vm_call call;
 
@@ -184,9 +225,39 @@ static int plan_snapshot(struct vm *vm, struct plan *plan, const struct vm_disk 
 	call.call.dry_run = 1;
 	if (d->plugin->ops.storage.snapshot(&call.call, d->volume, name, err) < 0)
 		return vmf_context(err, "disk \"%s\": %s", d->title, d->plugin->name);
-	plan_add(plan, &step_volume_snapshot, record(vm, d, name),
-		"make snapshot %s of volume %s in storage \"%s\" (%s)", name, d->volume, d->instance,
-		d->plugin->name);
+	return 0;
+}
+
+/* Off: a step for each disk. Alive: one for all. */
+static int plan_snapshot(
+	struct vm *vm, struct plan *plan, const char *name, bool is_alive, struct vmf_error *err)
+{
+	autostrv struct strv texts = STRV_INIT;
+	autofree char *text = NULL;
+	json_t *disks = json_array();
+
+	for (size_t i = 0; i < vm->n_disks; i++) {
+		const struct vm_disk *d = &vm->disks[i];
+
+		if (d->readonly)
+			continue;
+		if (check_snapshot(vm, d, name, is_alive, err) < 0) {
+			json_decref(disks);
+			return -1;
+		}
+		strv_addf(&texts, "of volume %s in storage \"%s\" (%s)", d->volume, d->instance,
+			d->plugin->name);
+		if (is_alive)
+			json_array_append_new(disks, record(vm, d, name));
+		else
+			plan_add(plan, &step_volume_snapshot, record(vm, d, name), "make snapshot %s %s",
+				name, texts.items[texts.count - 1]);
+	}
+	text = strv_join(&texts, ", ");
+	if (is_alive)
+		plan_add(plan, &step_guest_snapshot, json_pack("{s:O}", "disks", disks),
+			"make snapshot %s %s", name, text);
+	json_decref(disks);
 	return 0;
 }
 
@@ -219,13 +290,12 @@ int vm_snapshot(struct vm *vm, const char *name, struct vmf_error *err)
 		rc = ask_state(vm, &is_alive, &runs, err);
 	if (rc < 0)
 		return finish(vm, plan, rc, err);
-	/* QEMU makes a single one between two of the guest's writes by itself */
+	/* QEMU makes a single one between two of the guest's writes by itself; of several some may be made by
+	 * others */
 	guest = runs && count_disks(vm) > 1 ? json_pack("{s:b}", "was_running", 1) : NULL;
 	if (guest)
 		plan_add(plan, &step_save_pause, json_incref(guest), "pause the guest");
-	for (size_t i = 0; rc == 0 && i < vm->n_disks; i++)
-		if (!vm->disks[i].readonly)
-			rc = plan_snapshot(vm, plan, &vm->disks[i], name, is_alive, err);
+	rc = plan_snapshot(vm, plan, name, is_alive, err);
 	if (guest)
 		plan_add(plan, &step_guest_resume, guest, "let the guest go on");
 	return finish(vm, plan, rc, err);
@@ -367,6 +437,7 @@ static int plan_rollback(struct vm *vm, struct plan *plan, const struct vm_disk 
 	uint32_t flags, struct vmf_error *err)
 {
 	json_t *args = record(vm, d, name);
+	struct vmf_volume v;
 	struct vm_call call;
 
 	json_object_set_new(args, "flags", json_integer(flags));
@@ -375,6 +446,8 @@ static int plan_rollback(struct vm *vm, struct plan *plan, const struct vm_disk 
 		d->plugin->name, name);
 	if (need_caps(vm, d, VMF_STORAGE_SNAPSHOT, "clone the VM that it was copied from", err) < 0)
 		return -1;
+	if (vm_disk_volume(vm, d, &v, err) < 0 || vm_need_bare(vm, d, &v, err) < 0)
+		return vmf_context(err, "disk \"%s\"", d->title);
 	vm_call_disk(vm, d, &call);
 	call.call.dry_run = 1;
 	if (d->plugin->ops.storage.rollback(&call.call, d->volume, name, flags, err) < 0)

@@ -29,6 +29,7 @@ static int attach(struct vm *vm, json_t *args, void *data, struct vmf_error *err
 	struct start *s = data;
 	size_t i = index_of(args);
 	struct vm_disk *d = &vm->disks[i];
+	struct vmf_volume v;
 	struct vm_call call;
 
 	if (!d->plugin->ops.storage.attach)
@@ -39,7 +40,9 @@ static int attach(struct vm *vm, json_t *args, void *data, struct vmf_error *err
 	s->blocks[i].readonly = d->readonly;
 	if (d->plugin->ops.storage.attach(&call.call, d->volume, &s->blocks[i], err) == 0)
 		return 0;
-	if (d->section && err && err->code == VMF_E_NOT_FOUND) {
+	/* not if something else is missing: an image that it stands on */
+	if (d->section && err && err->code == VMF_E_NOT_FOUND && vm_disk_volume(vm, d, &v, NULL) == 0 &&
+		!v.name) {
 		free(err->hint);
 		err->hint = str_printf("`vmf %s disk add --name %s` makes it", vm->name, d->title);
 	}

@@ -20,6 +20,7 @@ const struct step *step_find(const char *name)
 		&step_save_pause,
 		&step_save_write,
 		&step_volume_snapshot,
+		&step_guest_snapshot,
 		&step_snapshot_remove,
 		&step_volume_rollback,
 		&step_guest_resume,
@@ -34,6 +35,7 @@ const struct step *step_find(const char *name)
 		&step_mount_image,
 		&step_mount_parts,
 		&step_unmount,
+		&step_trim,
 	};
 
 	for (size_t i = 0; i < VMF_COUNT(all); i++)

@@ -23,6 +23,7 @@ extern const struct step step_file_rename;
 extern const struct step step_save_pause;      /* save.c */
 extern const struct step step_save_write;
 extern const struct step step_volume_snapshot; /* snapshot.c */
+extern const struct step step_guest_snapshot;
 extern const struct step step_snapshot_remove;
 extern const struct step step_volume_rollback;
 extern const struct step step_guest_resume;
@@ -37,6 +38,7 @@ extern const struct step step_mount_record;    /* mount.c */
 extern const struct step step_mount_image;
 extern const struct step step_mount_parts;
 extern const struct step step_unmount;
+extern const struct step step_trim;           /* trim.c */
 
 /* The text of a new definition as the first step of PLAN. The VM takes on what the text says, so that the steps
  * that follow make disks for the VM that it is going to be. (create.c) */

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
 
@@ -243,6 +244,7 @@ int orphans_find(struct stores *stores, struct orphans *orphans, struct vmf_erro
 	memset(orphans, 0, sizeof(*orphans));
 	/* volumes first: a VM's definition is there before its volumes are */
 	stores_list(stores);
+	ctx_remember_volumes(stores->ctx);
 	rc = vm_names(stores->ctx, &names, err);
 	for (size_t i = 0; rc == 0 && i < names.count; i++) {
 		struct vmf_error mine = VMF_ERROR_INIT;
@@ -253,6 +255,7 @@ int orphans_find(struct stores *stores, struct orphans *orphans, struct vmf_erro
 		}
 		error_clear(&mine);
 	}
+	ctx_forget_volumes(stores->ctx);
 	if (rc == 0) {
 		note_origins(&s);
 		collect(&s);
@@ -260,6 +263,23 @@ int orphans_find(struct stores *stores, struct orphans *orphans, struct vmf_erro
 	strv_free(&s.used);
 	strv_free(&s.uuids);
 	return rc;
+}
+
+/* What stands on it in its own storage keeps it: the plugin sees to that. */
+static int need_bare(const struct stores *stores, const struct orphan *o, struct vmf_error *err)
+{
+	for (size_t i = 0; i < stores->count; i++)
+		for (size_t k = 0; k < stores->items[i].volumes.count; k++) {
+			const struct vmf_volume *v = vm_volume_at(&stores->items[i].volumes, k);
+
+			if (&stores->items[i] != o->store && o->volume->id &&
+				str_equal(v->origin, o->volume->id) && access(v->id, F_OK) == 0)
+				return vmf_fail(err, VMF_E_STATE, 0,
+					"remove that first, or make a full copy of it",
+					"volume %s of storage \"%s\" stands on it", v->name,
+					stores->items[i].name);
+		}
+	return 0;
 }
 
 /* Under the lock of the VM that it is marked for, and only if that still does not use it. 1: removed, 0: no
@@ -279,6 +299,8 @@ static int remove_one(struct stores *stores, const struct orphan *o, struct vmf_
 			is_wanted |= str_equal(vm->disks[i].volume, o->volume->name);
 		is_wanted |= rc == 0 && !vm->is_defined; /* renamed meanwhile, perhaps */
 	}
+	if (rc == 0 && !is_wanted)
+		rc = need_bare(stores, o, err);
 	if (rc == 0 && !is_wanted) {
 		call_init(stores, o->store, &c);
 		rc = o->store->plugin->ops.storage.remove(&c.call, o->volume->name, err) < 0 ? -1 : 1;

@@ -42,6 +42,32 @@ int vm_disk_volume(
 	return 0;
 }
 
+void vm_storage_trouble(struct vm *vm, struct vm_trouble *trouble)
+{
+	struct vmf_error quiet = VMF_ERROR_INIT;
+	struct vmf_volume v;
+
+	*trouble = (struct vm_trouble){.what = NULL};
+	if (vm_resolve(vm, &quiet) == 0) {
+		for (size_t i = 0; i < vm->n_disks && !trouble->what; i++) {
+			if (vm_disk_volume(vm, &vm->disks[i], &v, &quiet) < 0 || !v.trouble)
+				continue;
+			trouble->what = str_dup(v.trouble);
+			trouble->remedy = v.remedy ? str_dup(v.remedy) : NULL;
+		}
+	}
+	if (quiet.message)
+		log_debug("%s", quiet.message);
+	error_clear(&quiet);
+}
+
+void vm_trouble_free(struct vm_trouble *trouble)
+{
+	free(trouble->what);
+	free(trouble->remedy);
+	memset(trouble, 0, sizeof(*trouble));
+}
+
 /* ---- empty ones --------------------------------------------------------------------------- */
 
 static uint64_t size_of(json_t *args, const char *key)
@@ -86,8 +112,10 @@ static int volume_uncreate(struct vm *vm, json_t *args, struct vmf_error *err)
 	if (vm_recorded_load(vm, args, &r, err) < 0)
 		return -1;
 	vm_call_recorded(vm, &r, &call);
-	if (vm_volume_look(r.plugin, &call, r.volume, &v, NULL) == 0 && v.is_ours &&
-		(!v.owner_uuid || str_equal(v.owner_uuid, r.uuid)))
+	rc = vm_volume_look(r.plugin, &call, r.volume, &v, err);
+	/* where there is none, something of one may be left that has no name yet */
+	if (rc == 0 && r.plugin->ops.storage.remove &&
+		(!v.name || (v.is_ours && (!v.owner_uuid || str_equal(v.owner_uuid, r.uuid)))))
 		rc = r.plugin->ops.storage.remove(&call.call, r.volume, err);
 	vm_recorded_free(&r);
 	return rc;

@@ -181,9 +181,12 @@ int fq_overlays(struct fq_store *s, const struct fq_volume *v, char **names, str
 		char name[NAME_MAX + 1];
 		enum fq_format format;
 
-		if (!fq_parse_file(entry->d_name, name, &format) || format != FQ_QCOW2 ||
+		/* also what is not named like a volume: somebody's images */
+		if (strncmp(entry->d_name, FQ_TEMP_PREFIX, strlen(FQ_TEMP_PREFIX)) == 0 ||
 			strcmp(entry->d_name, v->file) == 0 || !stands_on(s, entry->d_name, &st))
 			continue;
+		if (!fq_parse_file(entry->d_name, name, &format))
+			snprintf(name, sizeof(name), "%s", entry->d_name);
 		if (found++ < 5)
 			*names = *names ? s->h->printf(s->c, "%s, %s", *names, name)
 					: s->h->strdup(s->c, name);

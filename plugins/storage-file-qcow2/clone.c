@@ -78,6 +78,16 @@ static int publish_overlay(struct fq_store *s, const struct fq_volume *v, struct
 	return rc;
 }
 
+/* Its head, L1 table and reference counts. */
+static int need_room(struct fq_store *s, const struct fq_volume *v, struct vmf_error *err)
+{
+	uint64_t cluster = fq_opt_cluster_size(s->c), size;
+
+	if (fq_virtual_size(s, v, &size, err) < 0)
+		return -1;
+	return fq_need_space(s, (size / (cluster * (cluster / 8)) * 8 / cluster + 4) * cluster, err);
+}
+
 static int clone_overlay(
 	struct fq_store *s, const struct fq_volume *v, const char *new_name, struct vmf_error *err)
 {
@@ -85,7 +95,7 @@ static int clone_overlay(
 	struct fq_temp t;
 	int fd, rc;
 
-	if (check_base(s, v, err) < 0)
+	if (check_base(s, v, err) < 0 || need_room(s, v, err) < 0)
 		return -1;
 	fd = fq_open(s, v, O_RDONLY, err);
 	if (fd < 0)

@@ -122,7 +122,10 @@ static int copy_piece(
 			n = copy_by_hand(s, p, err);
 		if (n < 0)
 			return -1;
-		if (n == 0) /* the file ends before its last cluster does */
+		/* the disk begins now with what must be on it in the end */
+		if (n)
+			sync_file_range(p->to, (off_t)p->to_at, n, SYNC_FILE_RANGE_WRITE);
+		else /* the file ends before its last cluster does */
 			n = (int64_t)p->length;
 		p->at += (uint64_t)n;
 		p->to_at += (uint64_t)n;

@@ -29,7 +29,8 @@ static const char *words_of(struct fq_store *s, const struct vmf_run *run)
 
 int fq_qemu_img(struct fq_store *s, const char *const *argv, int64_t timeout_ms, struct vmf_error *err)
 {
-	struct vmf_run run = {.size = sizeof(run), .argv = argv, .timeout_ms = timeout_ms};
+	struct vmf_run run = {
+		.size = sizeof(run), .argv = argv, .timeout_ms = timeout_ms, .flags = VMF_RUN_DIES_WITH_HOST};
 	const char *words;
 
 	if (s->h->run(s->c, &run, err) < 0)

@@ -11,6 +11,7 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define USED 100
@@ -52,12 +53,18 @@ bool fq_hold(int fd)
 
 int fq_must_be_free(struct fq_store *s, const struct fq_volume *v, bool readers_too, struct vmf_error *err)
 {
+	const struct timespec pause = {.tv_nsec = 20000000};
 	int fd = fq_open(s, v, O_RDONLY, err);
 	enum fq_use use;
 
 	if (fd < 0)
 		return -1;
 	use = fq_use_of(fd);
+	/* a qemu-img that was killed with the vmf before us may still be on its way out */
+	for (int i = 0; i < 15 && use != FQ_FREE && (use != FQ_READ || readers_too) && !s->c->dry_run; i++) {
+		nanosleep(&pause, NULL);
+		use = fq_use_of(fd);
+	}
 	close(fd);
 	if (use == FQ_FREE || (use == FQ_READ && !readers_too))
 		return 0;
@@ -76,5 +83,6 @@ bool fq_is_live(struct fq_store *s, const struct fq_volume *v)
 	live = fd >= 0 && fq_use_of(fd) == FQ_WRITTEN;
 	if (fd >= 0)
 		close(fd);
-	return live;
+	/* not if the VM is off, and somebody else writes */
+	return live && s->h->qmp(s->c, "query-status", NULL, -1, NULL, NULL, NULL) == 0;
 }

@@ -157,6 +157,15 @@ static int by_qemu_img(struct subject *on, const char *flag, const char *which, 
 	return on->s.c->dry_run ? 0 : fq_qemu_img_change(&on->s, &on->v, argv, err);
 }
 
+/* A copy of the L1 table, the list of snapshots anew, and reference counts: what making one or going back
+ * takes. */
+static int need_room(struct subject *on, struct vmf_error *err)
+{
+	uint64_t cluster = (uint64_t)1 << on->q.cluster_bits;
+
+	return fq_need_space(&on->s, (on->q.l1_entries * UINT64_C(8) / cluster + 6) * cluster, err);
+}
+
 static int by_qemu(struct subject *on, const char *command, const char *snapshot, struct vmf_error *err)
 {
 	const struct vmf_call *c = on->s.c;
@@ -178,7 +187,7 @@ int fq_snapshot(const struct vmf_call *c, const char *name, const char *snapshot
 	if (on.is_there)
 		c->host->fail(err, VMF_E_EXISTS, 0, "choose another name, or remove that one first",
 			"%s has a snapshot \"%s\" already", on.v.path, snapshot);
-	else if (fq_must_be_ours(&on.s, &on.v, "given a snapshot", err) == 0)
+	else if (fq_must_be_ours(&on.s, &on.v, "given a snapshot", err) == 0 && need_room(&on, err) == 0)
 		rc = fq_is_live(&on.s, &on.v) ? by_qemu(&on, "blockdev-snapshot-internal-sync", snapshot, err)
 					      : by_qemu_img(&on, "-c", snapshot, err);
 	let_go(&on);
@@ -227,7 +236,7 @@ int fq_rollback(const struct vmf_call *c, const char *name, const char *snapshot
 		c->host->fail(err, VMF_E_STATE, 0, "`stop` the VM first",
 			"%s is in use and cannot be rolled back", on.v.path);
 	else if (fq_must_be_ours(&on.s, &on.v, "rolled back", err) == 0 &&
-		 fq_must_be_bare(&on.s, &on.v, "rolled back", err) == 0)
+		 fq_must_be_bare(&on.s, &on.v, "rolled back", err) == 0 && need_room(&on, err) == 0)
 		rc = by_qemu_img(&on, "-a", on.found.id, err);
 	let_go(&on);
 	return rc;

@@ -91,6 +91,7 @@ void fq_store_close(struct fq_store *s)
 int fq_need_space(struct fq_store *s, uint64_t bytes, struct vmf_error *err)
 {
 	struct statvfs vfs;
+	unsigned shift;
 	uint64_t left;
 
 	if (fstatvfs(s->fd, &vfs) < 0 || vfs.f_blocks == 0)
@@ -98,9 +99,11 @@ int fq_need_space(struct fq_store *s, uint64_t bytes, struct vmf_error *err)
 	left = (uint64_t)vfs.f_bavail * vfs.f_frsize;
 	if (bytes <= left)
 		return 0;
+	shift = bytes >> 20 ? 20 : 10;
 	return s->h->fail(err, VMF_E_NO_SPACE, 0, "make room, or use another storage",
-		"%s has %llu MiB left, but this needs %llu MiB", s->dir, (unsigned long long)(left >> 20),
-		(unsigned long long)(bytes >> 20));
+		"%s has %llu %s left, but this needs %llu %s", s->dir, (unsigned long long)(left >> shift),
+		shift == 10 ? "KiB" : "MiB", (unsigned long long)(bytes >> shift),
+		shift == 10 ? "KiB" : "MiB");
 }
 
 /* ---- names -------------------------------------------------------------------------------- */

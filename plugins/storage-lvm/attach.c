@@ -36,6 +36,7 @@ static int deactivate(const struct vmf_call *c, struct vmf_error *err)
 	const struct lvm_lv *found;
 	struct lvm s;
 
+	lvm_forget(); /* who used it has closed it */
 	if (!lv || c->dry_run)
 		return 0;
 	if (lvm_look(c, &s, err) < 0)
@@ -105,7 +106,18 @@ static int cannot_open(const struct lvm *s, const char *lv, struct vmf_error *er
 static int open_active(const struct lvm *s, const char *lv, bool readonly)
 {
 	/* several VMs may read the same volume */
-	return lvm_dm_open(s->c, s->vg, lv, readonly ? O_RDONLY : O_RDWR | O_EXCL);
+	return lvm_dm_open(s->c, s->vg, lv, readonly ? O_RDONLY : O_RDWR | O_EXCL, NULL);
+}
+
+/* A command of LVM's is at work on it, or was and has died: LVM tells, when nothing is at work any more. */
+static bool is_suspended(const struct lvm *s, const char *lv)
+{
+	struct lvm_dm dm;
+
+	if (!lvm_dm_status(lvm_dm_name(s->c, s->vg, lv, ""), &dm) || !dm.is_suspended)
+		return false;
+	lvm_forget();
+	return true;
 }
 
 /* Looks for it in LVM's own books, and makes it active: an fd (-1 in a dry run), *lv. -2: err is set. */
@@ -114,11 +126,18 @@ static int open_by_lvm(struct lvm *s, const char *name, bool readonly, const cha
 	const struct lvm_lv *v;
 	int fd;
 
-	if (lvm_look(s->c, s, err) < 0 || lvm_find_or_fail(s, name, &v, err) < 0)
+	if (lvm_look_to_change(s->c, s, err) < 0 || lvm_find_or_fail(s, name, &v, err) < 0)
 		return -2;
 	*lv = v->lv;
 	if (v->is_invalid) {
 		is_overflown(s, v->lv, err);
+		return -2;
+	}
+	if (v->is_stuck) {
+		s->h->fail(err, VMF_E_STATE, 0,
+			s->h->printf(s->c, "lvchange --refresh %s lets it go on", lvm_path(s, v->lv)),
+			"%s is suspended: a command of LVM's that was at work on it has died",
+			lvm_path(s, v->lv));
 		return -2;
 	}
 	if (s->c->dry_run)
@@ -155,13 +174,14 @@ int lvm_attach(const struct vmf_call *c, const char *name, struct vmf_block *blo
 		.vg = c->host->opt_string(c, "vg"),
 		.pool = c->host->opt_string(c, "pool")};
 	const char *lv = lvm_encode(c, name);
-	bool is_thin;
+	bool is_thin, by_lvm;
 	int fd;
 
 	if (lvm_opt_check(c, err) < 0)
 		return -1;
-	fd = c->dry_run ? -1 : open_active(&s, lv, block->readonly);
-	if (fd < 0 && (c->dry_run || errno == ENOENT || errno == ENXIO))
+	by_lvm = c->dry_run || is_suspended(&s, lv);
+	fd = by_lvm ? -1 : open_active(&s, lv, block->readonly);
+	if (fd < 0 && (by_lvm || errno == ENOENT || errno == ENXIO))
 		fd = open_by_lvm(&s, name, block->readonly, &lv, err);
 	else if (fd < 0)
 		return cannot_open(&s, lv, err);
@@ -187,6 +207,7 @@ int lvm_detach(const struct vmf_call *c, const char *name, struct vmf_error *err
 int lvm_map(const struct vmf_call *c, const char *name, uint32_t writable, char **path, struct vmf_error *err)
 {
 	const struct lvm_lv *v;
+	const char *found;
 	struct lvm s;
 	int fd;
 
@@ -196,12 +217,13 @@ int lvm_map(const struct vmf_call *c, const char *name, uint32_t writable, char 
 	if (v->is_invalid)
 		return is_overflown(&s, v->lv, err);
 	if (c->dry_run)
-		return writable ? lvm_must_be_closed(&s, v, err) : 0;
+		return lvm_is_claimed(&s, v) ? lvm_must_be_closed(&s, v, err) : 0;
 	if (activate(&s, v, err) < 0)
 		return -1;
 	/* claimed for a moment only: it is there, and no VM has it */
-	fd = lvm_dm_open(c, s.vg, v->lv, (writable ? O_RDWR : O_RDONLY) | O_EXCL);
+	fd = lvm_dm_open(c, s.vg, v->lv, (writable ? O_RDWR : O_RDONLY) | O_EXCL, &found);
 	if (fd >= 0) {
+		*path = c->host->strdup(c, found);
 		close(fd);
 		return 0;
 	}

@@ -21,9 +21,9 @@ static int clone_thin(const struct lvm *s, const struct lvm_lv *src, const char 
 		return 0;
 	/* of a snapshot of ours it would take over that it is read-only and passed over */
 	lvm_args(s->c, &a, "lvcreate", "--yes", "--snapshot", "--permission", "rw", "--setactivationskip",
-		"n", "--activate", "y", "-n", lv, NULL);
+		"n", "--activate", "y", "-n", lv, LVM_END);
 	lvm_add_mark(s, &a);
-	lvm_args_add(&a, lvm_path(s, src->lv), NULL);
+	lvm_args_add(&a, lvm_path(s, src->lv), LVM_END);
 	return lvm_run(s->c, &a, NULL, err);
 }
 
@@ -37,9 +37,9 @@ static int clone_thick(const struct lvm *s, const struct lvm_lv *src, const char
 	if (s->c->dry_run)
 		return 0;
 	lvm_args(s->c, &a, "lvcreate", "--yes", "--snapshot", "-n", lv, "-L",
-		s->h->printf(s->c, "%" PRIu64 "b", room), NULL);
+		s->h->printf(s->c, "%" PRIu64 "b", room), LVM_END);
 	lvm_add_mark(s, &a);
-	lvm_args_add(&a, lvm_path(s, src->lv), NULL);
+	lvm_args_add(&a, lvm_path(s, src->lv), LVM_END);
 	if (lvm_run(s->c, &a, NULL, err) < 0)
 		return -1;
 	if (room <= src->virtual_size)
@@ -57,7 +57,8 @@ static int clone_cow(const struct lvm *s, const struct lvm_lv *src, const char *
 		return s->h->fail(err, VMF_E_UNSUPPORTED, 0,
 			"make a full copy (clone --copy), or keep such volumes in a thin pool",
 			"%s is a thick snapshot, of which LVM makes no snapshots", lvm_path(s, src->lv));
-	if (!src->snapshot && lvm_must_be_closed(s, src, err) < 0)
+	/* what others read only can be cloned */
+	if (!src->snapshot && src->is_open && lvm_is_claimed(s, src) && lvm_must_be_closed(s, src, err) < 0)
 		return -1;
 	if (src->is_merging)
 		return s->h->fail(err, VMF_E_STATE, 0, "wait until that is done", "%s is being rolled back",
@@ -118,7 +119,9 @@ int lvm_clone(const struct vmf_call *c, const char *origin, const char *snapshot
 	const char *lv;
 	struct lvm s;
 
-	if (lvm_look_to_change(c, &s, err) < 0 || lvm_find_or_fail(&s, origin, &src, err) < 0)
+	if (lvm_look_at(c, origin, &s, &src, err) < 0 || lvm_must_be_there(&s, origin, src, err) < 0)
+		return -1;
+	if (src->is_stuck && !c->dry_run && lvm_refresh(&s, src->lv, err) < 0)
 		return -1;
 	if (snapshot) {
 		const struct lvm_lv *found = lvm_find_snapshot(&s, src, snapshot);

@@ -44,6 +44,7 @@ static bool ask(const char *dm_name, uint32_t flags, struct lvm_dm *dm)
 	close(fd);
 	if (rc < 0 || r.head.target_count < 1 || (r.head.flags & DM_BUFFER_FULL_FLAG))
 		return false;
+	dm->is_suspended = r.head.flags & DM_SUSPEND_FLAG;
 	target = (const void *)(r.room + r.head.data_start);
 	snprintf(dm->type, sizeof(dm->type), "%s", target->target_type);
 	snprintf(dm->params, sizeof(dm->params), "%s", (const char *)(target + 1));
@@ -115,25 +116,104 @@ bool lvm_dm_merging(const char *dm_name, uint64_t *left)
 
 /* ---- the device ---------------------------------------------------------------------------- */
 
-int lvm_dm_open(const struct vmf_call *c, const char *vg, const char *lv, int flags)
+/* PATH, if that is the device: a link can be left over, or be a file that somebody wrote in its place. */
+static int open_device(const char *path, const char *name, int flags)
 {
-	const char *name = lvm_dm_name(c, vg, lv, "");
+	int fd = open(path, flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	char found[DM_NAME_LEN];
 	struct stat st;
-	int fd = open(c->host->printf(c, "/dev/%s/%s", vg, lv), flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 
-	if (fd < 0 && errno == ENOENT) /* without udev's links */
-		fd = open(c->host->printf(c, "/dev/mapper/%s", name),
-			flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0)
 		return -1;
 	if (fstat(fd, &st) == 0 && S_ISBLK(st.st_mode) &&
 		name_of(major(st.st_rdev), minor(st.st_rdev), found) && strcmp(found, name) == 0)
 		return fd;
 	close(fd);
-	errno = ENOENT; /* a link that was left over: the LV is not active */
+	errno = ENOENT;
 	return -1;
 }
+
+int lvm_dm_open(const struct vmf_call *c, const char *vg, const char *lv, int flags, const char **path)
+{
+	const char *name = lvm_dm_name(c, vg, lv, ""), *used = c->host->printf(c, "/dev/%s/%s", vg, lv);
+	int fd = open_device(used, name, flags);
+
+	if (fd < 0 && errno == ENOENT) { /* without udev's links */
+		used = c->host->printf(c, "/dev/mapper/%s", name);
+		fd = open_device(used, name, flags);
+	}
+	if (path)
+		*path = used;
+	return fd;
+}
+
+/* ---- strays --------------------------------------------------------------------------------- */
+
+#define LIST_ROOM ((size_t)1 << 20)
+
+/* One of the ioctls that want a device's name only. */
+static bool control(int fd, unsigned long what, const char *name, struct dm_ioctl *head)
+{
+	memset(head, 0, sizeof(*head));
+	head->version[0] = DM_VERSION_MAJOR;
+	head->data_size = head->data_start = sizeof(*head);
+	snprintf(head->name, sizeof(head->name), "%s", name);
+	return ioctl(fd, what, head) == 0;
+}
+
+/* A device's UUID is "LVM-", the VG's, the LV's without its dashes, and "-cow" or the like for a layer of it.
+ */
+static bool is_of_lv(const char *dm_uuid, const char *lv_uuid)
+{
+	if (strncmp(dm_uuid, "LVM-", 4) != 0 || strlen(dm_uuid) < 4 + 64)
+		return false;
+	dm_uuid += 4 + 32;
+	for (; *lv_uuid; lv_uuid++)
+		if (*lv_uuid != '-' && *lv_uuid != *dm_uuid++)
+			return false;
+	return !*dm_uuid || *dm_uuid == '-';
+}
+
+static unsigned remove_strays(int fd, const struct dm_name_list *at, const char *start, const char *lv_uuid)
+{
+	unsigned removed = 0;
+	struct dm_ioctl head;
+
+	for (; at->dev; at = (const void *)((const char *)at + at->next)) {
+		if (strncmp(at->name, start, strlen(start)) == 0 &&
+			control(fd, DM_DEV_STATUS, at->name, &head) && is_of_lv(head.uuid, lv_uuid) &&
+			head.open_count == 0 && control(fd, DM_DEV_REMOVE, at->name, &head))
+			removed++;
+		if (!at->next)
+			break;
+	}
+	return removed;
+}
+
+void lvm_dm_sweep(const struct vmf_call *c, const char *vg, const char *lv_uuid)
+{
+	int fd = open("/dev/mapper/control", O_RDWR | O_CLOEXEC);
+	const char *start = lvm_dm_name(c, vg, "", "");
+	struct dm_ioctl *list;
+	unsigned removed = 1;
+
+	if (fd < 0)
+		return;
+	list = c->host->alloc(c, LIST_ROOM);
+	while (removed) { /* once one has gone, what it stood on is closed */
+		memset(list, 0, sizeof(*list));
+		list->version[0] = DM_VERSION_MAJOR;
+		list->data_size = LIST_ROOM;
+		list->data_start = sizeof(*list);
+		if (ioctl(fd, DM_LIST_DEVICES, list) < 0 || (list->flags & DM_BUFFER_FULL_FLAG))
+			break;
+		removed = remove_strays(
+			fd, (const void *)((const char *)list + list->data_start), start, lv_uuid);
+	}
+	close(fd);
+}
+
+/* ---- who uses it ---------------------------------------------------------------------------- */
 
 /* QEMU says by locks on single bytes what it does with an image: byte 101 and 103 are held by those who write
  * to it or change its size. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* The pool and its volumes. */
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,7 +16,8 @@ int lvm_check(const struct vmf_call *c, struct vmf_pool *pool, struct vmf_error 
 	p = s.pool_lv;
 	pool->caps = VMF_STORAGE_COW_CLONE | VMF_STORAGE_SNAPSHOT | VMF_STORAGE_LIVE_SNAPSHOT |
 		     VMF_STORAGE_LIVE_GROW | VMF_STORAGE_RENAME | VMF_STORAGE_STREAM | VMF_STORAGE_MAP;
-	pool->size_bytes = p ? p->size : s.vg_size;
+	/* of a pool that is not active nobody knows how full it is */
+	pool->size_bytes = !p ? s.vg_size : p->data < 0 ? 0 : p->size;
 	pool->free_bytes = !p ? s.vg_free : p->data < 0 ? 0 : p->size / 10000 * (uint64_t)(10000 - p->data);
 	pool->data_percent = p && p->data >= 0 ? (p->data + 50) / 100 : -1;
 	pool->meta_percent = p && p->meta >= 0 ? (p->meta + 50) / 100 : -1;
@@ -44,6 +46,50 @@ static uint64_t used_by(const struct lvm_lv *lv)
 		return lv->size;
 	return lv->data < 0 ? 0 : lv->size / 10000 * (uint64_t)lv->data;
 }
+
+/* ---- what keeps guests from writing --------------------------------------------------------- */
+
+#define NO_ROOM 9900 /* hundredths */
+
+/* A fifth more, as far as the VG has it. */
+static const char *extend_command(const struct lvm *s, const struct lvm_lv *lv, const char *option)
+{
+	uint64_t more = lvm_round_up(s, lv->size / 5 + 1);
+
+	if (s->vg_free < s->extent)
+		return s->h->printf(s->c, "vgextend %s DEVICE && lvextend %s +SIZE %s", s->vg, option,
+			lvm_path(s, lv->lv));
+	if (more > s->vg_free)
+		more = s->vg_free;
+	return s->h->printf(s->c, "lvextend %s +%" PRIu64 "k %s", option, more / 1024, lvm_path(s, lv->lv));
+}
+
+static void look_for_trouble(const struct lvm *s, const struct lvm_lv *lv, struct vmf_volume *volume)
+{
+	const struct lvm_lv *pool = lv->kind == LVM_THIN ? lvm_find_lv(s, lv->pool) : NULL;
+
+	if (lv->is_invalid) {
+		volume->trouble =
+			s->h->printf(s->c, "the room for changes of %s ran full", lvm_path(s, lv->lv));
+	} else if (lv->kind == LVM_COW && lv->data >= NO_ROOM) {
+		volume->trouble =
+			s->h->printf(s->c, "the room for changes of %s is full", lvm_path(s, lv->lv));
+		volume->remedy = extend_command(s, lv, "-L");
+	} else if (pool && (pool->data >= NO_ROOM || pool->health == 'D')) {
+		volume->trouble = s->h->printf(s->c, "thin pool %s is full", lvm_path(s, pool->lv));
+		volume->remedy = extend_command(s, pool, "-L");
+	} else if (pool && pool->meta >= NO_ROOM) {
+		volume->trouble =
+			s->h->printf(s->c, "the metadata of thin pool %s is full", lvm_path(s, pool->lv));
+		volume->remedy =
+			s->h->printf(s->c, "lvextend --poolmetadatasize +SIZE %s", lvm_path(s, pool->lv));
+	} else if (pool && strchr("FM", pool->health)) {
+		volume->trouble = s->h->printf(s->c, "thin pool %s has failed", lvm_path(s, pool->lv));
+		volume->remedy = s->h->printf(s->c, "lvconvert --repair %s", lvm_path(s, pool->lv));
+	}
+}
+
+/* ---- list ---------------------------------------------------------------------------------- */
 
 /* web0-2 before web0-10 */
 static int by_name(const void *a, const void *b)
@@ -79,6 +125,7 @@ int lvm_list(
 			.origin = origin_of(&s, lv),
 			.in_use = lv->is_open,
 		};
+		look_for_trouble(&s, lv, &list->items[list->count - 1]);
 	}
 	if (list->count)
 		qsort(list->items, list->count, sizeof(*list->items), by_name);

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /* One look at the volume group, and the questions that every call asks of it. */
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lvm.h"
 
@@ -11,14 +14,15 @@
 
 static int ask(struct lvm *s, const char *program, const char *fields, struct vmf_error *err)
 {
+	int64_t began = lvm_now_ms();
 	struct lvm_args a;
 	char *json;
 
 	lvm_args(s->c, &a, program, "--reportformat", "json", "--units", "b", "--nosuffix", "-o", fields,
-		s->vg, NULL);
+		s->vg, LVM_END);
 	if (lvm_run(s->c, &a, &json, err) < 0)
 		return s->h->context(err, "%s", s->h->opt_origin(s->c, "vg"));
-	return lvm_report(s, json, err);
+	return lvm_report(s, json, lvm_now_ms() - began, err);
 }
 
 /* A volume whose rolling back was interrupted between its two selves is the old one. */
@@ -43,7 +47,7 @@ int lvm_look(const struct vmf_call *c, struct lvm *s, struct vmf_error *err)
 	*s = (struct lvm){.c = c, .h = h, .vg = h->opt_string(c, "vg"), .pool = h->opt_string(c, "pool")};
 	if (lvm_opt_check(c, err) < 0)
 		return -1;
-	rc = ask(s, "lvs", LVM_LVS_FIELDS, err);
+	rc = lvm_report_kept(s) ? 1 : ask(s, "lvs", LVM_LVS_FIELDS, err);
 	if (rc == 0) /* not a single LV: only vgs tells the VG's size */
 		rc = ask(s, "vgs", LVM_VGS_FIELDS, err);
 	if (rc < 0)
@@ -71,6 +75,18 @@ int lvm_look_to_change(const struct vmf_call *c, struct lvm *s, struct vmf_error
 	if (lvm_look(c, s, err) < 0)
 		return -1;
 	return lvm_tidy(s) ? lvm_look(c, s, err) : 0;
+}
+
+int lvm_look_at(const struct vmf_call *c, const char *name, struct lvm *s, const struct lvm_lv **v,
+	struct vmf_error *err)
+{
+	if (lvm_look_to_change(c, s, err) < 0)
+		return -1;
+	*v = lvm_find(s, name);
+	if (!s->is_kept || (*v && !(*v)->is_open))
+		return 0;
+	lvm_forget();
+	return lvm_look_at(c, name, s, v, err);
 }
 
 /* ---- finding ------------------------------------------------------------------------------ */
@@ -101,13 +117,18 @@ const struct lvm_lv *lvm_find(const struct lvm *s, const char *name)
 	return NULL;
 }
 
-int lvm_find_or_fail(const struct lvm *s, const char *name, const struct lvm_lv **v, struct vmf_error *err)
+int lvm_must_be_there(const struct lvm *s, const char *name, const struct lvm_lv *v, struct vmf_error *err)
 {
-	*v = lvm_find(s, name);
-	if (*v)
+	if (v)
 		return 0;
 	return s->h->fail(err, VMF_E_NOT_FOUND, 0, s->h->printf(s->c, "`lvs %s` shows what there is", s->vg),
 		"there is no volume \"%s\" in volume group %s", name, s->vg);
+}
+
+int lvm_find_or_fail(const struct lvm *s, const char *name, const struct lvm_lv **v, struct vmf_error *err)
+{
+	*v = lvm_find(s, name);
+	return lvm_must_be_there(s, name, *v, err);
 }
 
 int lvm_find_none(const struct lvm *s, const char *name, const char **lv, struct vmf_error *err)
@@ -119,6 +140,16 @@ int lvm_find_none(const struct lvm *s, const char *name, const char **lv, struct
 		return 0;
 	return s->h->fail(err, VMF_E_EXISTS, 0, "choose another name, or remove that volume first",
 		"%s exists", lvm_path(s, *lv));
+}
+
+bool lvm_is_claimed(const struct lvm *s, const struct lvm_lv *v)
+{
+	int fd = v->is_active ? lvm_dm_open(s->c, s->vg, v->lv, O_RDONLY | O_EXCL, NULL) : -1;
+
+	if (fd < 0)
+		return v->is_active && (v->is_open || errno == EBUSY);
+	close(fd);
+	return false;
 }
 
 /* ---- what must hold ------------------------------------------------------------------------ */
@@ -180,15 +211,13 @@ int lvm_need_pool(
 
 	if (!p)
 		return 0;
-	if (strchr("FDM", p->health))
+	if (strchr("FM", p->health))
 		return s->h->fail(err, VMF_E_FAILED, 0, "see lvmthin(7), \"Metadata check and repair\"",
 			"thin pool %s %s", lvm_path(s, p->lv),
-			p->health == 'F'   ? "has failed"
-			: p->health == 'D' ? "is out of space"
-					   : "has read-only metadata");
+			p->health == 'F' ? "has failed" : "has read-only metadata");
 	if (p->meta >= FULL)
 		return pool_is_full(s, p, true, what, err);
-	if (p->data >= FULL)
+	if (p->data >= FULL || p->health == 'D')
 		return pool_is_full(s, p, false, what, err);
 	if (p->data < 0) /* it is not active: nobody knows */
 		return 0;
@@ -216,41 +245,73 @@ const char *lvm_device(const struct lvm *s, const char *lv)
 
 void lvm_add_mark(const struct lvm *s, struct lvm_args *a)
 {
-	lvm_args_add(a, "--addtag", "vmf", NULL);
+	lvm_args_add(a, "--addtag", "vmf", LVM_END);
 	if (s->c->vm && s->c->vm->uuid && *s->c->vm->uuid)
 		lvm_args_add(a, "--addtag", s->h->printf(s->c, "vmf.vm=%s", lvm_encode(s->c, s->c->vm->uuid)),
-			NULL);
+			LVM_END);
 }
 
-int lvm_remove_lv(const struct lvm *s, const struct lvm_lv *lv, struct vmf_error *err)
+/* How often that is said. */
+static size_t count_words(const char *text, const char *words)
 {
+	size_t n = 0;
+
+	for (const char *at = strstr(text, words); at; at = strstr(at + 1, words))
+		n++;
+	return n;
+}
+
+int lvm_remove_lvs(const struct lvm *s, const struct lvm_lv *const *lvs, size_t count, struct vmf_error *err)
+{
+	const char *uuids = NULL;
 	struct lvm_args a;
 	struct lvm now;
 	char *out;
 
 	/* Chosen under LVM's own lock: what took its place meanwhile stays, and so does what others stand on
 	 * now. */
+	for (size_t i = 0; i < count; i++)
+		uuids = s->h->printf(
+			s->c, "%s%slv_uuid=\"%s\"", uuids ? uuids : "", uuids ? " || " : "", lvs[i]->uuid);
 	lvm_args(s->c, &a, "lvremove", "--yes", "--select",
-		s->h->printf(s->c, "lv_uuid=\"%s\" && lv_tags=vmf && lv_role!=thickorigin", lv->uuid),
-		lvm_path(s, lv->lv), NULL);
+		s->h->printf(s->c, "(%s) && lv_tags=vmf && lv_role!=thickorigin", uuids), LVM_END);
+	for (size_t i = 0; i < count; i++)
+		lvm_args_add(&a, lvm_path(s, lvs[i]->lv), LVM_END);
 	if (lvm_run(s->c, &a, &out, err) < 0)
 		return -1;
-	if (strstr(out, "removed"))
+	if (count_words(out, "successfully removed") >= count) {
+		for (size_t i = 0; i < count; i++)
+			lvm_dm_sweep(s->c, s->vg, lvs[i]->uuid);
 		return 0;
+	}
 	if (lvm_look(s->c, &now, err) < 0)
 		return -1;
 	for (size_t i = 0; i < now.count; i++)
-		if (strcmp(now.lvs[i].uuid, lv->uuid) == 0)
-			return s->h->fail(err, VMF_E_STATE, 0, "`lvs` shows what stands on it",
-				"%s stays: something stands on it", lvm_path(s, lv->lv));
+		for (size_t k = 0; k < count; k++)
+			if (strcmp(now.lvs[i].uuid, lvs[k]->uuid) == 0)
+				return s->h->fail(err, VMF_E_STATE, 0, "`lvs` shows what stands on it",
+					"%s stays: something stands on it", lvm_path(s, lvs[k]->lv));
 	return 0; /* somebody else was quicker */
+}
+
+int lvm_remove_lv(const struct lvm *s, const struct lvm_lv *lv, struct vmf_error *err)
+{
+	return lvm_remove_lvs(s, &lv, 1, err);
+}
+
+int lvm_refresh(const struct lvm *s, const char *lv, struct vmf_error *err)
+{
+	struct lvm_args a;
+
+	lvm_args(s->c, &a, "lvchange", "--refresh", lvm_path(s, lv), LVM_END);
+	return lvm_try(s->c, &a, NULL, err);
 }
 
 int lvm_rename_lv(const struct lvm *s, const char *from, const char *to, struct vmf_error *err)
 {
 	struct lvm_args a;
 
-	lvm_args(s->c, &a, "lvrename", s->vg, from, to, NULL);
+	lvm_args(s->c, &a, "lvrename", s->vg, from, to, LVM_END);
 	return lvm_run(s->c, &a, NULL, err);
 }
 
@@ -258,9 +319,9 @@ int lvm_set_active(const struct lvm *s, const char *lv, bool on, struct vmf_erro
 {
 	struct lvm_args a;
 
-	lvm_args(s->c, &a, "lvchange", on ? "-ay" : "-an", NULL);
+	lvm_args(s->c, &a, "lvchange", on ? "-ay" : "-an", LVM_END);
 	if (on) /* snapshots of thin volumes are to be passed over */
-		lvm_args_add(&a, "-K", NULL);
-	lvm_args_add(&a, lvm_path(s, lv), NULL);
+		lvm_args_add(&a, "-K", LVM_END);
+	lvm_args_add(&a, lvm_path(s, lv), LVM_END);
 	return lvm_run(s->c, &a, NULL, err);
 }

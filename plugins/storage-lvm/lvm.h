@@ -14,7 +14,8 @@
  *	vmf.id=ID                on a thin volume that was rolled back, and is another LV since: the id that it
  *	                         has kept. Without it an LV's own UUID is its id.
  *	vmf.rollback=NAME:BYTES:SECONDS  on a thick volume while it is rolled back, which uses its snapshot up
- *	vmf.by=NODE:BOOT:PID:START       on a volume in the making: the process that makes it
+ *	vmf.by=NODE:BOOT:PID:START       the process that makes or made it: it means something as long as the LV's
+ *	                         name says that it is in the making
  */
 #ifndef VMF_STORAGE_LVM_H
 #define VMF_STORAGE_LVM_H
@@ -49,6 +50,7 @@ struct lvm_lv {
 	const char *origin;      /* the LV's name that it stands on, or NULL */
 	const char *pool;        /* or NULL */
 	bool is_active, is_open, is_invalid, is_merging, is_readonly, zeroes;
+	bool is_stuck;           /* suspended, or without its table: an lvm that was killed left it so */
 	char health;             /* lvs(8), lv_attr: '-' is good */
 	/* from the tags */
 	bool is_ours;
@@ -65,6 +67,7 @@ struct lvm {
 	const struct vmf_host *h;
 	const char *vg, *pool;   /* pool: NULL for thick volumes */
 	uint64_t vg_size, vg_free, extent;
+	bool is_kept;            /* what an earlier look saw, see report.c */
 	struct lvm_lv *lvs;
 	size_t count;
 	const struct lvm_lv *pool_lv; /* the option's, NULL: none */
@@ -79,14 +82,19 @@ const char *lvm_opt_aio(const struct vmf_call *c);
 /* ---- run.c: lvm's programs ---------------------------------------------------------------- */
 
 struct lvm_args {
-	const char *argv[64];
-	size_t n;
+	const struct vmf_call *c;
+	const char **argv; /* NULL-terminated */
+	size_t n, size;
 };
 
-/* Begins a command; its arguments end with NULL. */
+#define LVM_END ((const char *)NULL)
+
+/* Begins a command; its arguments end with LVM_END. */
 void lvm_args(const struct vmf_call *c, struct lvm_args *a, const char *program, ...) __attribute__((sentinel));
 void lvm_args_add(struct lvm_args *a, ...) __attribute__((sentinel));
 /* Runs it; *out (may be NULL): what it said. Failures carry lvm's own words and a code that fits them. */
+int lvm_try(const struct vmf_call *c, const struct lvm_args *a, char **out, struct vmf_error *err);
+/* The same. Should it be killed, what it has left suspended goes on. */
 int lvm_run(const struct vmf_call *c, const struct lvm_args *a, char **out, struct vmf_error *err);
 /* "1.5 GiB": host's memory. */
 const char *lvm_size_text(const struct vmf_call *c, uint64_t bytes);
@@ -112,8 +120,15 @@ bool lvm_is_plain_name(const char *name);
 	"vg_size,vg_free,vg_extent_size"
 #define LVM_VGS_FIELDS "vg_size,vg_free,vg_extent_size"
 
-/* Fills S from `lvs` (or, for a VG without LVs, `vgs`) --reportformat json. 1: done, 0: there are no rows. */
-int lvm_report(struct lvm *s, const char *json, struct vmf_error *err);
+/* Fills S from `lvs` (or, for a VG without LVs, `vgs`) --reportformat json, which took so long. 1: done, 0: there
+ * are no rows. */
+int lvm_report(struct lvm *s, const char *json, int64_t took_ms, struct vmf_error *err);
+/* The same from the last one, if it still holds. */
+bool lvm_report_kept(struct lvm *s);
+/* It does not: something was changed, opened or closed. */
+void lvm_forget(void);
+/* CLOCK_MONOTONIC */
+int64_t lvm_now_ms(void);
 
 /* ---- look.c ------------------------------------------------------------------------------- */
 
@@ -121,16 +136,22 @@ int lvm_report(struct lvm *s, const char *json, struct vmf_error *err);
 int lvm_look(const struct vmf_call *c, struct lvm *s, struct vmf_error *err);
 /* The same for calls that change something: first what dead processes left half made is removed, see tidy.c. */
 int lvm_look_to_change(const struct vmf_call *c, struct lvm *s, struct vmf_error *err);
+/* The same, and finds volume NAME, or NULL. That it is missing, or open, is what LVM says now. */
+int lvm_look_at(const struct vmf_call *c, const char *name, struct lvm *s, const struct lvm_lv **v, struct vmf_error *err);
 const struct lvm_lv *lvm_find_lv(const struct lvm *s, const char *lv);
 /* A volume by vmf's name: neither a snapshot of ours nor one in the making. NULL: none. */
 const struct lvm_lv *lvm_find(const struct lvm *s, const char *name);
 bool lvm_is_volume(const struct lvm_lv *lv);
 bool lvm_is_temp(const struct lvm_lv *lv);
+/* V, or VMF_E_NOT_FOUND where that is NULL. */
+int lvm_must_be_there(const struct lvm *s, const char *name, const struct lvm_lv *v, struct vmf_error *err);
 int lvm_find_or_fail(const struct lvm *s, const char *name, const struct lvm_lv **v, struct vmf_error *err);
 /* Fails with VMF_E_EXISTS if NAME is taken; *lv: LVM's name for it. */
 int lvm_find_none(const struct lvm *s, const char *name, const char **lv, struct vmf_error *err);
 /* VMF_E_PERMISSION unless it is ours; DOING: "removed". */
 int lvm_must_be_ours(const struct lvm *s, const struct lvm_lv *v, const char *doing, struct vmf_error *err);
+/* Somebody has it for himself: a VM that writes to it, or a mount. Other readers do not count. */
+bool lvm_is_claimed(const struct lvm *s, const struct lvm_lv *v);
 /* VMF_E_BUSY if somebody has it open. */
 int lvm_must_be_closed(const struct lvm *s, const struct lvm_lv *v, struct vmf_error *err);
 /* VMF_E_NO_SPACE with numbers, unless the VG has room for BYTES. WHAT: "a snapshot of web0-0". */
@@ -144,8 +165,12 @@ const char *lvm_path(const struct lvm *s, const char *lv);
 const char *lvm_device(const struct lvm *s, const char *lv);
 /* --addtag of the mark and of the call's VM */
 void lvm_add_mark(const struct lvm *s, struct lvm_args *a);
+/* What an lvm that was killed left suspended goes on. */
+int lvm_refresh(const struct lvm *s, const char *lv, struct vmf_error *err);
 /* lvremove, if it still is that very LV. */
 int lvm_remove_lv(const struct lvm *s, const struct lvm_lv *lv, struct vmf_error *err);
+/* The same for several, by one command. */
+int lvm_remove_lvs(const struct lvm *s, const struct lvm_lv *const *lvs, size_t count, struct vmf_error *err);
 int lvm_rename_lv(const struct lvm *s, const char *from, const char *to, struct vmf_error *err);
 int lvm_set_active(const struct lvm *s, const char *lv, bool on, struct vmf_error *err);
 
@@ -153,8 +178,12 @@ int lvm_set_active(const struct lvm *s, const char *lv, bool on, struct vmf_erro
 
 /* The tag that says which process makes a volume. */
 const char *lvm_maker(const struct vmf_call *c);
+/* Removes an LV that has come to be, perhaps, since the look, if it was made by this process. */
+void lvm_remove_made(const struct lvm *s, const char *lv);
 /* Removes what was left half made, and gives thin volumes their names back. True: something was changed. */
 bool lvm_tidy(const struct lvm *s);
+/* Lets all go on in the VG that is suspended: one of our own commands was killed. */
+void lvm_mend(const struct vmf_call *c);
 /* The LV's name without LVM_NEW_SUFFIX or LVM_OLD_SUFFIX; NULL: it has none. */
 const char *lvm_stem(const struct vmf_call *c, const char *lv, const char *suffix);
 
@@ -163,6 +192,7 @@ const char *lvm_stem(const struct vmf_call *c, const char *lv, const char *suffi
 struct lvm_dm {
 	char type[16];    /* of the first target: "thin", "snapshot", ... */
 	char params[256];
+	bool is_suspended;
 };
 
 /* False: there is no such device, or we may not ask. */
@@ -171,8 +201,12 @@ bool lvm_dm_status(const char *dm_name, struct lvm_dm *dm);
 bool lvm_dm_pool_room(const char *dm_name, uint64_t *left_bytes, uint64_t *size_bytes);
 /* Done and to do of a merge into this device; false: nothing is being merged. */
 bool lvm_dm_merging(const char *dm_name, uint64_t *left);
-/* Opens the LV's device if it is there, and makes sure that it is this LV's: an fd, or -1 and errno. */
-int lvm_dm_open(const struct vmf_call *c, const char *vg, const char *lv, int flags);
+/* Opens the LV's device if it is there, and makes sure that it is this LV's: an fd, or -1 and errno. *path (may be
+ * NULL): by which name. */
+int lvm_dm_open(const struct vmf_call *c, const char *vg, const char *lv, int flags, const char **path);
+/* Removes devices of an LV that is there no more: a command of LVM's that was killed can leave them, and LVM would not
+ * take its name for another LV then. */
+void lvm_dm_sweep(const struct vmf_call *c, const char *vg, const char *lv_uuid);
 /* A QEMU has the device open for writing. */
 bool lvm_dm_is_written(int fd);
 

@@ -1,8 +1,15 @@
 /* SPDX-License-Identifier: ISC */
-/* What lvs says, as JSON: every value is a string there, and what does not apply is empty. */
+/*
+ * What lvs says, as JSON: every value is a string there, and what does not apply is empty.
+ *
+ * lvs is what a call takes its time with, and one verb of vmf's makes many calls: the last answer is kept for
+ * ten times as long as it took to come, unless we change something ourselves meanwhile. What must not be
+ * decided by an old answer is decided by LVM, which locks the volume group while it changes it.
+ */
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "lvm.h"
 
@@ -99,6 +106,7 @@ static void read_attr(struct lvm_lv *lv, const char *attr)
 	lv->is_readonly = a[1] == 'r';
 	lv->is_active = a[4] != '-';
 	lv->is_invalid = a[4] == 'I' || a[4] == 'S';
+	lv->is_stuck = strchr("sSMdi", a[4]) != NULL;
 	lv->is_open = a[5] == 'o';
 	lv->zeroes = a[7] == 'z';
 	lv->health = a[8];
@@ -142,24 +150,86 @@ static int read_rows(struct lvm *s, json_t *rows)
 	return 1;
 }
 
-int lvm_report(struct lvm *s, const char *json, struct vmf_error *err)
+/* ---- what is kept -------------------------------------------------------------------------- */
+
+#define KEEP_FROM_MS 5 /* what comes sooner can be asked for again */
+#define KEEP_TIMES 10
+#define KEEP_MOST_MS 10000
+
+static struct {
+	char *vg;
+	json_t *root;
+	int64_t until_ms;
+} kept;
+
+int64_t lvm_now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+void lvm_forget(void)
+{
+	free(kept.vg);
+	json_decref(kept.root);
+	memset(&kept, 0, sizeof(kept));
+}
+
+/* When vmf has no more use for the plugin. */
+__attribute__((destructor)) static void at_end(void)
+{
+	lvm_forget();
+}
+
+static void keep_report(const struct lvm *s, json_t *root, int64_t took_ms)
+{
+	int64_t keep_ms = took_ms * KEEP_TIMES < KEEP_MOST_MS ? took_ms * KEEP_TIMES : KEEP_MOST_MS;
+
+	lvm_forget();
+	if (took_ms < KEEP_FROM_MS)
+		return;
+	kept.vg = strdup(s->vg);
+	kept.root = json_incref(root);
+	kept.until_ms = lvm_now_ms() + keep_ms;
+}
+
+/* ---- reports ------------------------------------------------------------------------------- */
+
+static int read_report(struct lvm *s, const json_t *root, struct vmf_error *err)
+{
+	json_t *report = json_array_get(json_object_get(root, "report"), 0), *rows;
+
+	rows = json_object_get(report, "lv");
+	if (!rows)
+		rows = json_object_get(report, "vg");
+	if (json_is_array(rows))
+		return read_rows(s, rows);
+	return s->h->fail(err, VMF_E_FAILED, 0, "is it lvm2 2.02.158 or later? `lvm version` tells",
+		"lvs answered with a report of another kind");
+}
+
+int lvm_report(struct lvm *s, const char *json, int64_t took_ms, struct vmf_error *err)
 {
 	json_error_t where;
-	json_t *root = json_loads(json ? json : "", 0, &where), *report, *rows;
+	json_t *root = json_loads(json ? json : "", 0, &where);
 	int rc;
 
 	if (!root)
 		return s->h->fail(err, VMF_E_FAILED, 0, "is it lvm2 2.02.158 or later? `lvm version` tells",
 			"lvs did not answer with JSON (line %d: %s)", where.line, where.text);
-	report = json_array_get(json_object_get(root, "report"), 0);
-	rows = json_object_get(report, "lv");
-	if (!rows)
-		rows = json_object_get(report, "vg");
-	if (json_is_array(rows))
-		rc = read_rows(s, rows);
-	else
-		rc = s->h->fail(err, VMF_E_FAILED, 0, "is it lvm2 2.02.158 or later? `lvm version` tells",
-			"lvs answered with a report of another kind");
+	rc = read_report(s, root, err);
+	if (rc > 0)
+		keep_report(s, root, took_ms);
 	json_decref(root);
 	return rc;
+}
+
+bool lvm_report_kept(struct lvm *s)
+{
+	if (!kept.root || !kept.vg || strcmp(kept.vg, s->vg) != 0 || lvm_now_ms() >= kept.until_ms)
+		return false;
+	s->is_kept = read_report(s, kept.root, NULL) > 0;
+	return s->is_kept;
 }

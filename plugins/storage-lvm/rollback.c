@@ -21,26 +21,18 @@
 #define LOOK_MS 200
 #define POLL_AFTER_MS 5000 /* nobody has ended a merge that is done: its poller has died */
 
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
 /* ---- thin ---------------------------------------------------------------------------------- */
 
-/* All that the volume is marked with; who makes it comes off at the end. */
+/* All that the volume is marked with, and who makes it. */
 static void add_tags_of(const struct lvm *s, struct lvm_args *a, const struct lvm_lv *v)
 {
 	for (const char *at = v->tags, *end; *at; at = end + (*end == ',')) {
 		end = at + strcspn(at, ",");
 		if (strncmp(at, "vmf.by=", 7) != 0 && strncmp(at, "vmf.id=", 7) != 0)
-			lvm_args_add(a, "--addtag", s->h->printf(s->c, "%.*s", (int)(end - at), at), NULL);
+			lvm_args_add(a, "--addtag", s->h->printf(s->c, "%.*s", (int)(end - at), at), LVM_END);
 	}
 	lvm_args_add(
-		a, "--addtag", s->h->printf(s->c, "vmf.id=%s", v->id), "--addtag", lvm_maker(s->c), NULL);
+		a, "--addtag", s->h->printf(s->c, "vmf.id=%s", v->id), "--addtag", lvm_maker(s->c), LVM_END);
 }
 
 static int make_new_self(const struct lvm *s, const struct lvm_lv *v, const struct lvm_lv *snap,
@@ -49,34 +41,34 @@ static int make_new_self(const struct lvm *s, const struct lvm_lv *v, const stru
 	struct lvm_args a;
 
 	lvm_args(s->c, &a, "lvcreate", "--yes", "--snapshot", "--permission", "rw", "--setactivationskip",
-		"n", "--activate", "y", "-n", lv, NULL);
+		"n", "--activate", "y", "-n", lv, LVM_END);
 	add_tags_of(s, &a, v);
-	lvm_args_add(&a, lvm_path(s, snap->lv), NULL);
+	lvm_args_add(&a, lvm_path(s, snap->lv), LVM_END);
 	return lvm_run(s->c, &a, NULL, err);
 }
 
+/* The LV that has V's name is another one by now. */
+static bool is_replaced(const struct lvm *s, const struct lvm_lv *v)
+{
+	struct lvm now;
+	const struct lvm_lv *found = lvm_look(s->c, &now, NULL) < 0 ? NULL : lvm_find_lv(&now, v->lv);
+
+	return found && strcmp(found->uuid, v->uuid) != 0;
+}
+
+/* An lvrename that fails may have been done all the same. */
 static int take_place(const struct lvm *s, const struct lvm_lv *v, const char *fresh, const char *old,
 	struct vmf_error *err)
 {
-	if (lvm_rename_lv(s, v->lv, old, err) < 0)
+	if (lvm_rename_lv(s, v->lv, old, err) < 0) {
+		lvm_rename_lv(s, old, v->lv, NULL);
 		return -1;
-	if (lvm_rename_lv(s, fresh, v->lv, err) == 0)
+	}
+	if (lvm_rename_lv(s, fresh, v->lv, NULL) == 0 || is_replaced(s, v) ||
+		lvm_rename_lv(s, fresh, v->lv, err) == 0)
 		return 0;
 	lvm_rename_lv(s, old, v->lv, NULL);
 	return -1;
-}
-
-/* Removes an LV that has come to be, or got another name, since the look. */
-static void drop(const struct lvm *s, const char *lv)
-{
-	const struct lvm_lv *found;
-	struct lvm now;
-
-	if (lvm_look(s->c, &now, NULL) < 0)
-		return;
-	found = lvm_find_lv(&now, lv);
-	if (found && found->is_ours && lvm_remove_lv(&now, found, NULL) < 0)
-		s->h->log(s->c, VMF_LOG_INFO, "%s is to be removed by the next change", lvm_path(s, lv));
 }
 
 static int roll_thin(
@@ -84,7 +76,7 @@ static int roll_thin(
 {
 	const char *fresh = s->h->printf(s->c, "%s" LVM_NEW_SUFFIX, v->lv);
 	const char *old = s->h->printf(s->c, "%s" LVM_OLD_SUFFIX, v->lv);
-	struct lvm_args a;
+	struct lvm_lv gone = *v;
 
 	if (lvm_find_lv(s, fresh) || lvm_find_lv(s, old))
 		return s->h->fail(err, VMF_E_BUSY, 0, "wait until that is done; `lvs` shows it",
@@ -93,15 +85,13 @@ static int roll_thin(
 		return -1;
 	if (s->c->dry_run)
 		return 0;
-	if (make_new_self(s, v, snap, fresh, err) < 0)
-		return -1;
-	if (take_place(s, v, fresh, old, err) < 0) {
-		drop(s, fresh);
+	if (make_new_self(s, v, snap, fresh, err) < 0 || take_place(s, v, fresh, old, err) < 0) {
+		lvm_remove_made(s, fresh);
 		return -1;
 	}
-	drop(s, old);
-	lvm_args(s->c, &a, "lvchange", "--deltag", lvm_maker(s->c), lvm_path(s, v->lv), NULL);
-	lvm_run(s->c, &a, NULL, NULL);
+	gone.lv = old;
+	if (lvm_remove_lv(s, &gone, NULL) < 0 && lvm_remove_lv(s, &gone, NULL) < 0)
+		s->h->log(s->c, VMF_LOG_INFO, "%s is to be removed by the next change", lvm_path(s, old));
 	return 0;
 }
 
@@ -112,7 +102,7 @@ static int merge(const struct lvm *s, const char *lv, struct vmf_error *err)
 	struct lvm_args a;
 
 	lvm_args(s->c, &a, "lvconvert", "--yes", "--merge", "--background", "--interval", "1",
-		lvm_path(s, lv), NULL);
+		lvm_path(s, lv), LVM_END);
 	return lvm_run(s->c, &a, NULL, err);
 }
 
@@ -123,12 +113,12 @@ static int change_tags(
 
 	if (!without && !with)
 		return 0;
-	lvm_args(s->c, &a, "lvchange", NULL);
+	lvm_args(s->c, &a, "lvchange", LVM_END);
 	if (without)
-		lvm_args_add(&a, "--deltag", s->h->printf(s->c, "vmf.rollback=%s", without), NULL);
+		lvm_args_add(&a, "--deltag", s->h->printf(s->c, "vmf.rollback=%s", without), LVM_END);
 	if (with)
-		lvm_args_add(&a, "--addtag", s->h->printf(s->c, "vmf.rollback=%s", with), NULL);
-	lvm_args_add(&a, lvm_path(s, lv), NULL);
+		lvm_args_add(&a, "--addtag", s->h->printf(s->c, "vmf.rollback=%s", with), LVM_END);
+	lvm_args_add(&a, lvm_path(s, lv), LVM_END);
 	return lvm_run(s->c, &a, NULL, err);
 }
 
@@ -184,11 +174,11 @@ static int wait_merge(const struct lvm *s, const struct lvm_lv *v, struct vmf_er
 {
 	const char *dm = lvm_dm_name(s->c, s->vg, v->lv, ""),
 		   *what = s->h->printf(s->c, "rolling back %s", v->name);
-	int64_t moved = now_ms(), done_at = 0;
+	int64_t moved = lvm_now_ms(), done_at = 0;
 	uint64_t left, last = 0, total = 0;
 
 	for (; lvm_dm_merging(dm, &left); nanosleep(&(struct timespec){0, LOOK_MS * 1000000}, NULL)) {
-		int64_t now = now_ms();
+		int64_t now = lvm_now_ms();
 		struct lvm_args a;
 
 		if (left > total)
@@ -198,7 +188,7 @@ static int wait_merge(const struct lvm *s, const struct lvm_lv *v, struct vmf_er
 		last = left;
 		done_at = left ? 0 : done_at ? done_at : now;
 		if (done_at && now - done_at > POLL_AFTER_MS) {
-			lvm_args(s->c, &a, "lvchange", "--poll", "y", lvm_path(s, v->lv), NULL);
+			lvm_args(s->c, &a, "lvchange", "--poll", "y", lvm_path(s, v->lv), LVM_END);
 			lvm_run(s->c, &a, NULL, NULL);
 			done_at = now;
 		}
@@ -225,11 +215,11 @@ static int make_again(
 		return s.h->fail(err, VMF_E_STATE, 0, "close it, then: lvchange -an, lvchange -ay",
 			"%s was opened meanwhile: LVM rolls it back when it is activated next",
 			lvm_path(&s, v->lv));
-	if (!lvm_find_snapshot(&s, v, note->snapshot) &&
-		lvm_make_thick_snapshot(&s, v, note->snapshot, note->bytes, note->created, err) < 0)
-		return s.h->context(err, "%s is rolled back, but its snapshot \"%s\" is used up",
-			lvm_path(&s, v->lv), note->snapshot);
-	return change_tags(&s, v->lv, note->text, NULL, err);
+	if (lvm_find_snapshot(&s, v, note->snapshot) ||
+		lvm_make_thick_snapshot(&s, v, note->snapshot, note->bytes, note->created, err) == 0)
+		return 0;
+	return s.h->context(err, "%s is rolled back, but its snapshot \"%s\" is used up", lvm_path(&s, v->lv),
+		note->snapshot);
 }
 
 static int finish_thick(
@@ -237,12 +227,22 @@ static int finish_thick(
 {
 	int rc = wait_merge(s, v, err);
 
-	if (rc == 0)
+	/* twice: what fails here once would be lost, and nobody could ask for it again */
+	if (rc == 0 && make_again(s->c, v->name, note, NULL) < 0)
 		rc = make_again(s->c, v->name, note, err);
 	/* from now on the volume may be written to, and could not stand for the snapshot any more */
-	if (rc < 0)
-		change_tags(s, v->lv, note->text, NULL, NULL);
+	if (change_tags(s, v->lv, note->text, NULL, NULL) < 0 &&
+		change_tags(s, v->lv, note->text, NULL, rc < 0 ? NULL : err) < 0)
+		rc = -1;
 	return rc;
+}
+
+static bool is_begun(const struct lvm *s, const struct lvm_lv *v, const char *snapshot)
+{
+	struct lvm now;
+	const struct lvm_lv *found = lvm_look(s->c, &now, NULL) < 0 ? NULL : lvm_find(&now, v->name);
+
+	return found && (found->is_merging || !lvm_find_snapshot(&now, found, snapshot));
 }
 
 static int roll_thick(const struct lvm *s, const struct lvm_lv *v, const struct lvm_lv *snap,
@@ -266,7 +266,8 @@ static int roll_thick(const struct lvm *s, const struct lvm_lv *v, const struct 
 		return -1;
 	if (!v->is_active && lvm_set_active(s, v->lv, true, err) < 0)
 		return -1;
-	if (merge(s, snap->lv, err) < 0) {
+	/* an lvconvert that fails may have begun it all the same */
+	if (merge(s, snap->lv, NULL) < 0 && !is_begun(s, v, note.snapshot) && merge(s, snap->lv, err) < 0) {
 		change_tags(s, v->lv, note.text, NULL, NULL);
 		return -1;
 	}
@@ -284,7 +285,7 @@ int lvm_rollback(const struct vmf_call *c, const char *name, const char *snapsho
 	bool is_noted;
 
 	(void)flags; /* later snapshots stay */
-	if (lvm_look_to_change(c, &s, err) < 0 || lvm_find_or_fail(&s, name, &v, err) < 0 ||
+	if (lvm_look_at(c, name, &s, &v, err) < 0 || lvm_must_be_there(&s, name, v, err) < 0 ||
 		lvm_must_be_ours(&s, v, "rolled back", err) < 0)
 		return -1;
 	is_noted = read_note(&s, v, &note);
@@ -299,7 +300,7 @@ int lvm_rollback(const struct vmf_call *c, const char *name, const char *snapsho
 		return lvm_no_snapshot(&s, v, snapshot, err);
 	if (lvm_must_be_ours(&s, snap, "used to roll back", err) < 0)
 		return -1;
-	if (v->is_open)
+	if (v->is_open || lvm_is_claimed(&s, v))
 		return s.h->fail(err, VMF_E_STATE, 0, "`stop` the VM first, or unmount it",
 			"%s is in use and cannot be rolled back", lvm_device(&s, v->lv));
 	if (lvm_must_be_closed(&s, snap, err) < 0)

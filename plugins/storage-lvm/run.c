@@ -11,9 +11,17 @@
 
 static void add(struct lvm_args *a, const char *first, va_list more)
 {
-	for (const char *arg = first; arg; arg = va_arg(more, const char *))
-		if (a->n + 1 < VMF_COUNT(a->argv))
-			a->argv[a->n++] = arg;
+	for (const char *arg = first; arg; arg = va_arg(more, const char *)) {
+		if (a->n + 1 >= a->size) {
+			const char **larger = a->c->host->alloc(a->c, (a->size * 2 + 32) * sizeof(*larger));
+
+			if (a->n)
+				memcpy(larger, a->argv, a->n * sizeof(*larger));
+			a->argv = larger;
+			a->size = a->size * 2 + 32;
+		}
+		a->argv[a->n++] = arg;
+	}
 	a->argv[a->n] = NULL;
 }
 
@@ -22,12 +30,12 @@ void lvm_args(const struct vmf_call *c, struct lvm_args *a, const char *program,
 	const char *path = getenv("PATH");
 	va_list more;
 
-	*a = (struct lvm_args){.n = 0};
+	*a = (struct lvm_args){.c = c};
 	/* the folders that the host looks in, too: lvm is in one that an ordinary PATH may lack */
 	lvm_args_add(a, "env", "LC_ALL=C", "LVM_SUPPRESS_FD_WARNINGS=1",
 		c->host->printf(c, "PATH=%s%s/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin", path ? path : "",
 			path && *path ? ":" : ""),
-		NULL);
+		LVM_END);
 	va_start(more, program);
 	add(a, program, more);
 	va_end(more);
@@ -106,6 +114,9 @@ static int explain(
 	const char *program = a->argv[PROGRAM], *words = words_of(c, run), *hint = NULL;
 	int code = VMF_E_FAILED;
 
+	if (run->status > 128)
+		return c->host->fail(
+			err, VMF_E_FAILED, 0, NULL, "%s was ended by signal %d", program, run->status - 128);
 	if (run->status == 127)
 		return c->host->fail(err, VMF_E_MISSING, 0, "install lvm2 (Debian: apt-get install lvm2)",
 			"no program %s", program);
@@ -117,15 +128,43 @@ static int explain(
 	return c->host->fail(err, code, 0, hint, "%s failed: %s", program, words);
 }
 
-int lvm_run(const struct vmf_call *c, const struct lvm_args *a, char **out, struct vmf_error *err)
+static bool is_look(const struct lvm_args *a)
+{
+	return strcmp(a->argv[PROGRAM], "lvs") == 0 || strcmp(a->argv[PROGRAM], "vgs") == 0;
+}
+
+/* *killed: it was ended by a signal. */
+static int run_it(
+	const struct vmf_call *c, const struct lvm_args *a, char **out, bool *killed, struct vmf_error *err)
 {
 	struct vmf_run run = {.size = sizeof(run), .argv = a->argv};
 
+	if (!is_look(a))
+		lvm_forget();
+	*killed = true;
 	if (c->host->run(c, &run, err) < 0)
 		return -1;
+	*killed = run.status > 128;
 	if (out)
 		*out = run.out;
 	return run.status == 0 ? 0 : explain(c, a, &run, err);
+}
+
+int lvm_try(const struct vmf_call *c, const struct lvm_args *a, char **out, struct vmf_error *err)
+{
+	bool killed;
+
+	return run_it(c, a, out, &killed, err);
+}
+
+int lvm_run(const struct vmf_call *c, const struct lvm_args *a, char **out, struct vmf_error *err)
+{
+	bool killed;
+	int rc = run_it(c, a, out, &killed, err);
+
+	if (rc < 0 && killed && !is_look(a))
+		lvm_mend(c);
+	return rc;
 }
 
 /* ---- numbers for people ------------------------------------------------------------------- */

@@ -48,29 +48,16 @@ static int make_temp(struct lvm_sink *sink, struct vmf_error *err)
 			s->h->printf(
 				s->c, "wait for it; if nothing is: lvremove %s", lvm_path(s, sink->temp)),
 			"something is making a volume \"%s\" already", sink->name);
-	lvm_args(s->c, &a, "lvcreate", "--yes", "-n", sink->temp, NULL);
+	lvm_args(s->c, &a, "lvcreate", "--yes", "-n", sink->temp, LVM_END);
 	if (sink->is_thin)
-		lvm_args_add(&a, "--type", "thin", "-V", size, "--thinpool", s->pool, NULL);
+		lvm_args_add(&a, "--type", "thin", "-V", size, "--thinpool", s->pool, LVM_END);
 	else
-		lvm_args_add(&a, "--wipesignatures", "y", "-L", size, NULL);
+		lvm_args_add(&a, "--wipesignatures", "y", "-L", size, LVM_END);
 	for (size_t i = 0; !sink->is_thin && i < s->h->opt_count(s->c, "lvcreate"); i++)
-		lvm_args_add(&a, s->h->opt_item(s->c, "lvcreate", i), NULL);
+		lvm_args_add(&a, s->h->opt_item(s->c, "lvcreate", i), LVM_END);
 	lvm_add_mark(s, &a);
-	lvm_args_add(&a, "--addtag", lvm_maker(s->c), s->vg, NULL);
+	lvm_args_add(&a, "--addtag", lvm_maker(s->c), s->vg, LVM_END);
 	return lvm_run(s->c, &a, NULL, err);
-}
-
-/* By what is known of it, whether it was noticed before or not. */
-static void remove_temp(struct lvm_sink *sink)
-{
-	struct lvm now;
-	const struct lvm_lv *lv;
-
-	if (lvm_look(sink->s->c, &now, NULL) < 0)
-		return;
-	lv = lvm_find_lv(&now, sink->temp);
-	if (lv && lvm_is_temp(lv))
-		lvm_remove_lv(&now, lv, NULL);
 }
 
 int lvm_sink_open(
@@ -88,9 +75,11 @@ int lvm_sink_open(
 	sink->temp = s->h->printf(s->c, LVM_TEMP_PREFIX "%s", sink->lv);
 	if (s->c->dry_run)
 		return 0;
-	if (make_temp(sink, err) < 0)
+	if (make_temp(sink, err) < 0) {
+		lvm_sink_drop(sink);
 		return -1;
-	sink->fd = lvm_dm_open(s->c, s->vg, sink->temp, O_RDWR | O_DIRECT | O_EXCL);
+	}
+	sink->fd = lvm_dm_open(s->c, s->vg, sink->temp, O_RDWR | O_DIRECT | O_EXCL, NULL);
 	if (sink->fd >= 0)
 		return 0;
 	s->h->fail(err, VMF_E_FAILED, errno, NULL, "cannot open %s", lvm_device(s, sink->temp));
@@ -104,7 +93,7 @@ void lvm_sink_drop(struct lvm_sink *sink)
 		close(sink->fd);
 	sink->fd = -1;
 	if (!sink->s->c->dry_run)
-		remove_temp(sink);
+		lvm_remove_made(sink->s, sink->temp);
 }
 
 /* ---- filling it ---------------------------------------------------------------------------- */
@@ -206,7 +195,6 @@ int lvm_sink_put(struct lvm_sink *sink, uint64_t offset, char *data, size_t leng
 int lvm_sink_publish(struct lvm_sink *sink, struct vmf_error *err)
 {
 	struct lvm *s = sink->s;
-	struct lvm_args a;
 
 	if (fsync(sink->fd) < 0) {
 		cannot_write(sink, err);
@@ -219,8 +207,5 @@ int lvm_sink_publish(struct lvm_sink *sink, struct vmf_error *err)
 	}
 	close(sink->fd);
 	sink->fd = -1;
-	/* under its own name the tag means nothing */
-	lvm_args(s->c, &a, "lvchange", "--deltag", lvm_maker(s->c), lvm_path(s, sink->lv), NULL);
-	lvm_run(s->c, &a, NULL, NULL);
 	return 0;
 }

@@ -74,7 +74,7 @@ static void add_tags(const struct lvm *s, struct lvm_args *a, const struct lvm_l
 	lvm_add_mark(s, a);
 	lvm_args_add(a, "--addtag", s->h->printf(s->c, "vmf.snapshot=%s", lvm_encode(s->c, snapshot)),
 		"--addtag", s->h->printf(s->c, "vmf.origin=%s", v->id), "--addtag",
-		s->h->printf(s->c, "vmf.created=%" PRId64, created), NULL);
+		s->h->printf(s->c, "vmf.created=%" PRId64, created), LVM_END);
 }
 
 int lvm_make_thick_snapshot(const struct lvm *s, const struct lvm_lv *v, const char *snapshot, uint64_t bytes,
@@ -83,9 +83,10 @@ int lvm_make_thick_snapshot(const struct lvm *s, const struct lvm_lv *v, const c
 	struct lvm_args a;
 
 	lvm_args(s->c, &a, "lvcreate", "--yes", "--snapshot", "--permission", "r", "-n",
-		lvm_snapshot_lv(s, v->lv, snapshot), "-L", s->h->printf(s->c, "%" PRIu64 "b", bytes), NULL);
+		lvm_snapshot_lv(s, v->lv, snapshot), "-L", s->h->printf(s->c, "%" PRIu64 "b", bytes),
+		LVM_END);
 	add_tags(s, &a, v, snapshot, created);
-	lvm_args_add(&a, lvm_path(s, v->lv), NULL);
+	lvm_args_add(&a, lvm_path(s, v->lv), LVM_END);
 	return lvm_run(s->c, &a, NULL, err);
 }
 
@@ -96,9 +97,9 @@ static int make_thin(const struct lvm *s, const struct lvm_lv *v, const char *sn
 
 	/* passed over by activation: nobody needs its device, and it has the volume's filesystem ids */
 	lvm_args(s->c, &a, "lvcreate", "--yes", "--snapshot", "--permission", "r", "--setactivationskip", "y",
-		"-n", lvm_snapshot_lv(s, v->lv, snapshot), NULL);
+		"-n", lvm_snapshot_lv(s, v->lv, snapshot), LVM_END);
 	add_tags(s, &a, v, snapshot, created);
-	lvm_args_add(&a, lvm_path(s, v->lv), NULL);
+	lvm_args_add(&a, lvm_path(s, v->lv), LVM_END);
 	return lvm_run(s->c, &a, NULL, err);
 }
 

@@ -54,7 +54,7 @@ int lvm_source_open(struct lvm *s, const struct lvm_lv *v, struct lvm_source *so
 			return -1;
 		source->was_inactive = true;
 	}
-	source->fd = lvm_dm_open(s->c, s->vg, v->lv, O_RDONLY | O_EXCL);
+	source->fd = lvm_dm_open(s->c, s->vg, v->lv, O_RDONLY | O_EXCL, NULL);
 	if (source->fd >= 0 && ioctl(source->fd, BLKGETSIZE64, &source->size) == 0) {
 		posix_fadvise(source->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
 		return 0;

@@ -63,6 +63,21 @@ const char *lvm_maker(const struct vmf_call *c)
 	return c->host->printf(c, "vmf.by=%s:%s:%s:%llu", node, boot, pid, start_of(pid));
 }
 
+void lvm_remove_made(const struct lvm *s, const char *lv)
+{
+	const struct lvm_lv *found;
+	struct lvm now;
+
+	if (lvm_look(s->c, &now, NULL) < 0)
+		return;
+	found = lvm_find_lv(&now, lv);
+	if (!found || !found->is_ours || !found->by ||
+		strcmp(found->by, lvm_maker(s->c) + strlen("vmf.by=")) != 0)
+		return;
+	if (lvm_remove_lv(&now, found, NULL) < 0)
+		s->h->log(s->c, VMF_LOG_INFO, "%s is to be removed by the next change", lvm_path(s, lv));
+}
+
 /* Another node's process may live, whatever is to be seen from here. */
 static bool is_dead(const struct vmf_call *c, const char *by)
 {
@@ -118,6 +133,34 @@ static bool tidy_aside(const struct lvm *s, const struct lvm_lv *lv, const char 
 	return !lv->is_open && lvm_rename_lv(s, lv->lv, stem, NULL) == 0;
 }
 
+/* It is ours, or something of ours stands on it. */
+static bool is_needed(const struct lvm *s, const struct lvm_lv *lv)
+{
+	if (lv->is_ours)
+		return true;
+	for (size_t i = 0; i < s->count; i++) {
+		const struct lvm_lv *on = &s->lvs[i];
+
+		if (on->is_ours && ((on->origin && strcmp(on->origin, lv->lv) == 0) ||
+					   (on->pool && strcmp(on->pool, lv->lv) == 0)))
+			return true;
+	}
+	return false;
+}
+
+void lvm_mend(const struct vmf_call *c)
+{
+	struct lvm s;
+
+	/* lvs waits for others that are at work: what is suspended when it answers, nobody is at work on */
+	if (lvm_look(c, &s, NULL) < 0)
+		return;
+	for (size_t i = 0; i < s.count; i++)
+		if (s.lvs[i].is_stuck && lvm_refresh(&s, s.lvs[i].lv, NULL) < 0)
+			s.h->log(c, VMF_LOG_WARN, "%s is suspended: lvchange --refresh %s lets it go on",
+				lvm_path(&s, s.lvs[i].lv), lvm_path(&s, s.lvs[i].lv));
+}
+
 bool lvm_tidy(const struct lvm *s)
 {
 	bool changed = false;
@@ -127,6 +170,10 @@ bool lvm_tidy(const struct lvm *s)
 		const char *new_of = lv->is_ours ? lvm_stem(s->c, lv->lv, LVM_NEW_SUFFIX) : NULL;
 		const char *old_of = lv->is_ours ? lvm_stem(s->c, lv->lv, LVM_OLD_SUFFIX) : NULL;
 
+		if (lv->is_stuck && is_needed(s, lv)) {
+			changed |= lvm_refresh(s, lv->lv, NULL) == 0;
+			continue;
+		}
 		if (lvm_is_temp(lv) && lv->by && is_dead(s->c, lv->by))
 			changed |= drop(s, lv);
 		else if (new_of || old_of)

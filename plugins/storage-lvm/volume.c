@@ -22,15 +22,15 @@ static int make(const struct lvm *s, const char *lv, uint64_t size, struct vmf_e
 {
 	struct lvm_args a;
 
-	lvm_args(s->c, &a, "lvcreate", "--yes", "-n", lv, NULL);
+	lvm_args(s->c, &a, "lvcreate", "--yes", "-n", lv, LVM_END);
 	if (s->pool)
-		lvm_args_add(&a, "--type", "thin", "-V", bytes_text(s, size), "--thinpool", s->pool, NULL);
+		lvm_args_add(&a, "--type", "thin", "-V", bytes_text(s, size), "--thinpool", s->pool, LVM_END);
 	else
-		lvm_args_add(&a, "--wipesignatures", "y", "-L", bytes_text(s, size), NULL);
+		lvm_args_add(&a, "--wipesignatures", "y", "-L", bytes_text(s, size), LVM_END);
 	for (size_t i = 0; !s->pool && i < s->h->opt_count(s->c, "lvcreate"); i++)
-		lvm_args_add(&a, s->h->opt_item(s->c, "lvcreate", i), NULL);
+		lvm_args_add(&a, s->h->opt_item(s->c, "lvcreate", i), LVM_END);
 	lvm_add_mark(s, &a);
-	lvm_args_add(&a, s->vg, NULL);
+	lvm_args_add(&a, s->vg, LVM_END);
 	return lvm_run(s->c, &a, NULL, err);
 }
 
@@ -106,6 +106,25 @@ static int must_be_bare(const struct lvm *s, const struct lvm_lv *v, struct vmf_
 		"%s is not removed, as %s stand%s on it", lvm_path(s, v->lv), names, n == 1 ? "s" : "");
 }
 
+/* A thin volume goes together with its snapshots; a thick one once it has none, so that it is not taken from
+ * under what others have made of it meanwhile. */
+static int remove_all(const struct lvm *s, const struct lvm_lv *v, struct vmf_error *err)
+{
+	const struct lvm_lv **lvs = s->h->alloc(s->c, (s->count + 1) * sizeof(const struct lvm_lv *));
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->count; i++)
+		if (is_own_snapshot(&s->lvs[i], v))
+			lvs[n++] = &s->lvs[i];
+	if (n && v->kind == LVM_THICK) {
+		if (lvm_remove_lvs(s, lvs, n, err) < 0)
+			return -1;
+		n = 0;
+	}
+	lvs[n++] = v;
+	return lvm_remove_lvs(s, lvs, n, err);
+}
+
 static int remove_found(const struct lvm *s, const struct lvm_lv *v, struct vmf_error *err)
 {
 	if (lvm_must_be_ours(s, v, "removed", err) < 0 || lvm_must_be_closed(s, v, err) < 0 ||
@@ -114,12 +133,7 @@ static int remove_found(const struct lvm *s, const struct lvm_lv *v, struct vmf_
 	for (size_t i = 0; i < s->count; i++)
 		if (is_own_snapshot(&s->lvs[i], v) && lvm_must_be_closed(s, &s->lvs[i], err) < 0)
 			return -1;
-	if (s->c->dry_run)
-		return 0;
-	for (size_t i = 0; i < s->count; i++)
-		if (is_own_snapshot(&s->lvs[i], v) && lvm_remove_lv(s, &s->lvs[i], err) < 0)
-			return -1;
-	return lvm_remove_lv(s, v, err);
+	return s->c->dry_run ? 0 : remove_all(s, v, err);
 }
 
 /* Thin snapshots of a volume that somebody removed by hand. */
@@ -146,9 +160,8 @@ int lvm_remove(const struct vmf_call *c, const char *name, struct vmf_error *err
 	const struct lvm_lv *v;
 	struct lvm s;
 
-	if (lvm_look_to_change(c, &s, err) < 0)
+	if (lvm_look_at(c, name, &s, &v, err) < 0)
 		return -1;
-	v = lvm_find(&s, name);
 	return v ? remove_found(&s, v, err) : remove_orphans(&s, name, err);
 }
 
@@ -179,10 +192,18 @@ static int rename_found(
 	if (lvm_must_be_ours(s, v, "renamed", err) < 0 || lvm_must_be_closed(s, v, err) < 0 ||
 		lvm_find_none(s, new_name, &lv, err) < 0)
 		return -1;
-	for (size_t i = 0; i < s->count; i++)
-		if (is_own_snapshot(&s->lvs[i], v) &&
-			lvm_name_check(s, new_name, lvm_snapshot_lv(s, lv, s->lvs[i].snapshot), err) < 0)
+	for (size_t i = 0; i < s->count; i++) {
+		const char *to =
+			is_own_snapshot(&s->lvs[i], v) ? lvm_snapshot_lv(s, lv, s->lvs[i].snapshot) : NULL;
+
+		if (to && lvm_name_check(s, new_name, to, err) < 0)
 			return -1;
+		if (to && lvm_find_lv(s, to) && lvm_find_lv(s, to) != &s->lvs[i])
+			return s->h->fail(err, VMF_E_EXISTS, 0,
+				"choose another name, or remove that volume first",
+				"%s exists, which its snapshot \"%s\" would be called", lvm_path(s, to),
+				s->lvs[i].snapshot);
+	}
 	if (s->c->dry_run)
 		return 0;
 	return lvm_rename_lv(s, v->lv, lv, err) < 0 ? -1 : rename_snapshots(s, v, lv, err);
@@ -193,16 +214,15 @@ int lvm_rename(const struct vmf_call *c, const char *name, const char *new_name,
 	const struct lvm_lv *v, *done;
 	struct lvm s;
 
-	if (lvm_look_to_change(c, &s, err) < 0)
+	if (lvm_look_at(c, name, &s, &v, err) < 0)
 		return -1;
-	v = lvm_find(&s, name);
 	if (v)
 		return rename_found(&s, v, new_name, err);
 	/* a rename that was done before it could be noted down: the new name is there and it is this VM's */
 	done = lvm_find(&s, new_name);
 	if (done && done->vm_uuid && c->vm && c->vm->uuid && strcmp(done->vm_uuid, c->vm->uuid) == 0)
 		return c->dry_run ? 0 : rename_snapshots(&s, done, done->lv, err);
-	return lvm_find_or_fail(&s, name, &v, err);
+	return lvm_must_be_there(&s, name, NULL, err);
 }
 
 /* ---- grow ---------------------------------------------------------------------------------- */
@@ -229,7 +249,7 @@ static int extend(const struct lvm *s, const struct lvm_lv *v, uint64_t size, st
 		return 0;
 	if (reopen && lvm_set_active(s, v->lv, false, err) < 0)
 		return -1;
-	lvm_args(s->c, &a, "lvextend", "--yes", "-L", bytes_text(s, size), lvm_path(s, v->lv), NULL);
+	lvm_args(s->c, &a, "lvextend", "--yes", "-L", bytes_text(s, size), lvm_path(s, v->lv), LVM_END);
 	rc = lvm_run(s->c, &a, NULL, err);
 	if (reopen && lvm_set_active(s, v->lv, true, rc < 0 ? NULL : err) < 0)
 		return -1;
@@ -239,7 +259,7 @@ static int extend(const struct lvm *s, const struct lvm_lv *v, uint64_t size, st
 /* A QEMU that runs on it is told, even if it may know already: nobody else remembers. */
 static int tell_qemu(const struct lvm *s, const struct lvm_lv *v, struct vmf_error *err)
 {
-	int fd = s->c->vm && s->c->slot && s->h->qmp ? lvm_dm_open(s->c, s->vg, v->lv, O_RDONLY) : -1;
+	int fd = s->c->vm && s->c->slot && s->h->qmp ? lvm_dm_open(s->c, s->vg, v->lv, O_RDONLY, NULL) : -1;
 	uint64_t size = 0;
 	bool is_live;
 

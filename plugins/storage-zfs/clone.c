@@ -16,7 +16,7 @@ static int clone_of(struct zv_store *s, const char *snapshot, const char *new_na
 	argv[n++] = snapshot;
 	argv[n++] = zv_full(s, new_name);
 	argv[n] = NULL;
-	return zv_zfs(s, argv, NULL, err);
+	return zv_zfs(s, argv, err);
 }
 
 /* Of the volume as it is: on a snapshot of our own, which is gone with the last clone that stands on it. */
@@ -27,11 +27,14 @@ static int clone_now(struct zv_store *s, const char *origin, const char *new_nam
 	const char *const let_go[] = {"zfs", "destroy", "-d", snapshot, NULL};
 	int rc;
 
-	if (zv_device_flush(s, origin, err) < 0 || zv_zfs(s, make, NULL, err) < 0)
+	if (zv_device_flush(s, origin, err) < 0)
 		return -1;
-	rc = clone_of(s, snapshot, new_name, err);
-	/* where that fails the next one who changes something of the origin does it */
-	zv_zfs(s, let_go, NULL, NULL);
+	rc = zv_zfs(s, make, err);
+	if (rc == 0)
+		rc = clone_of(s, snapshot, new_name, err);
+	/* where that fails, too, the next one who changes something of the origin does it */
+	if (zv_zfs(s, let_go, NULL) < 0)
+		zv_zfs(s, let_go, NULL);
 	return rc;
 }
 
@@ -86,6 +89,9 @@ static int clone_found(struct zv_store *s, const struct zv_item *volume, const c
 			"%s is open for writing", volume->name);
 	if (copy)
 		return copy_volume(s, volume, found, new_name, err);
+	if (found ? zv_need_space(s, new_name, ZV_FLOOR, err) < 0
+		  : zv_need_space_for_snapshot(s, volume, err) < 0)
+		return -1;
 	if (s->c->dry_run)
 		return 0;
 	return found ? clone_of(s, found->name, new_name, err) : clone_now(s, name, new_name, err);
@@ -101,7 +107,8 @@ int zv_clone(const struct vmf_call *c, const char *origin, const char *snapshot,
 	if (zv_open(c, &s, err) < 0 || zv_name_check(&s, origin, err) < 0 ||
 		zv_name_check(&s, new_name, err) < 0)
 		return -1;
-	if (zv_begin(&s, origin, err) == 0 && (volume = zv_find_or_fail(&s, origin, err)) &&
+	s.may_recall = !copy; /* zfs itself refuses a name that is taken meanwhile */
+	if (zv_begin(&s, ZV_INSIDE, origin, err) == 0 && (volume = zv_find_or_fail(&s, origin, err)) &&
 		zv_find_none(&s, new_name, err) == 0)
 		rc = clone_found(&s, volume, snapshot, new_name, copy, err);
 	zv_close(&s);

@@ -14,6 +14,8 @@
 #include <linux/fs.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -165,6 +167,40 @@ enum zv_use zv_use_of(const struct zv_store *s, const char *name)
 	return use;
 }
 
+const char *zv_locks(const struct zv_store *s)
+{
+	size_t room = 16384, n = 0;
+	char *text = s->h->alloc(s->c, room), *more;
+	int fd = open("/proc/locks", O_RDONLY | O_CLOEXEC);
+	ssize_t got = -1;
+
+	/* one byte is left for the end */
+	while (fd >= 0 && (got = read(fd, text + n, room - n - 1)) > 0) {
+		n += (size_t)got;
+		if (n + 1 < room)
+			continue;
+		more = s->h->alloc(s->c, room * 2);
+		memcpy(more, text, n);
+		text = more;
+		room *= 2;
+	}
+	if (fd >= 0)
+		close(fd);
+	return got < 0 ? NULL : text;
+}
+
+bool zv_is_locked(const struct zv_store *s, const char *name, const char *locks)
+{
+	struct stat st;
+
+	if (!locks)
+		return true; /* nobody knows */
+	if (stat(zv_device_path(s, name), &st) < 0)
+		return false;
+	return strstr(locks, s->h->printf(s->c, " %02x:%02x:%lu ", major(st.st_dev), minor(st.st_dev),
+				     (unsigned long)st.st_ino)) != NULL;
+}
+
 int zv_must_not_be_claimed(struct zv_store *s, const char *name, struct vmf_error *err)
 {
 	/* to look is to claim it for a moment, and another vmf may look as well */
@@ -218,8 +254,10 @@ int zv_device_flush(struct zv_store *s, const char *name, struct vmf_error *err)
 {
 	int fd = zv_device_peek(s, name, O_RDONLY), rc = 0;
 
-	if (fd < 0) /* without a device nobody can have written */
-		return 0;
+	if (fd < 0 && (errno == ENOENT || errno == ENXIO || errno == ENODEV))
+		return 0; /* without a device nobody can have written */
+	if (fd < 0)
+		return zv_fail_errno(s->c, err, errno, NULL, "cannot flush %s", zv_device_path(s, name));
 	if (fsync(fd) < 0)
 		rc = zv_fail_errno(s->c, err, errno, NULL, "cannot flush %s", zv_device_path(s, name));
 	close(fd);

@@ -31,7 +31,10 @@ int zv_check(const struct vmf_call *c, struct vmf_pool *pool, struct vmf_error *
 {
 	struct zv_store s;
 
-	if (zv_open(c, &s, err) < 0 || zv_look(&s, ZV_SELF, NULL, err) < 0)
+	if (zv_open(c, &s, err) < 0)
+		return -1;
+	s.may_recall = true;
+	if (zv_look(&s, ZV_SELF, NULL, err) < 0)
 		return -1;
 	if (zv_is(&s.self, ZV_P_KEYSTATUS, "unavailable"))
 		return c->host->fail(err, VMF_E_STATE, 0, c->host->printf(c, "zfs load-key %s", s.dataset),
@@ -64,7 +67,8 @@ static const char *origin_of(const struct zv_store *s, const struct zv_item *ite
 	return s->h->strdup(s->c, name);
 }
 
-static void describe(const struct zv_store *s, const struct zv_item *item, struct vmf_volume *v)
+static void describe(
+	const struct zv_store *s, const struct zv_item *item, const char *locks, struct vmf_volume *v)
 {
 	const char *name = zv_base(item->name), *uuid = zv_owner_uuid(item);
 
@@ -78,7 +82,7 @@ static void describe(const struct zv_store *s, const struct zv_item *item, struc
 		.is_ours = item->is_ours,
 		.owner_uuid = uuid ? s->h->strdup(s->c, uuid) : NULL,
 		.origin = origin_of(s, item),
-		.in_use = zv_use_of(s, name) != ZV_FREE,
+		.in_use = zv_is_locked(s, name, locks) && zv_use_of(s, name) != ZV_FREE,
 	};
 }
 
@@ -91,10 +95,15 @@ static int by_name(const void *a, const void *b)
 int zv_list(const struct vmf_call *c, const char *prefix, struct vmf_volume_list *list, struct vmf_error *err)
 {
 	size_t n = prefix ? strlen(prefix) : 0;
+	const char *locks;
 	struct zv_store s;
 
-	if (zv_open(c, &s, err) < 0 || zv_look(&s, ZV_INSIDE, NULL, err) < 0)
+	if (zv_open(c, &s, err) < 0)
 		return -1;
+	s.records = true;
+	if (zv_look(&s, ZV_INSIDE, NULL, err) < 0)
+		return -1;
+	locks = zv_locks(&s);
 	*list = (struct vmf_volume_list){.stride = sizeof(struct vmf_volume)};
 	list->items = c->host->alloc(c, (s.inside.count + 1) * sizeof(*list->items));
 	for (size_t i = 0; i < s.inside.count; i++) {
@@ -103,7 +112,7 @@ int zv_list(const struct vmf_call *c, const char *prefix, struct vmf_volume_list
 
 		if (zv_is(item, ZV_P_TYPE, "volume") && name[0] != '.' &&
 			(!n || strncmp(name, prefix, n) == 0))
-			describe(&s, item, &list->items[list->count++]);
+			describe(&s, item, locks, &list->items[list->count++]);
 	}
 	if (list->count)
 		qsort(list->items, list->count, sizeof(*list->items), by_name);

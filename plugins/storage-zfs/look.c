@@ -5,24 +5,28 @@
 #include <string.h>
 
 #define FIELDS "name,property,value,source"
-#define OF_DATASETS "type,used,available,referenced,volsize,volblocksize,origin,keystatus," ZV_OWNER
+#define OF_DATASETS \
+	"type,used,available,referenced,volsize,volblocksize,refreservation,usedbydataset,origin," \
+	"keystatus," ZV_OWNER
 #define OF_SNAPSHOTS ",creation,createtxg,clones,defer_destroy,userrefs"
 
 int zv_look_at(struct zv_store *s, const char *const *names, struct zv_items *items, struct vmf_error *err)
 {
 	static const char *const head[] = {"zfs", "get", "-Hp", "-o", FIELDS, OF_DATASETS};
 	const char **argv;
+	struct vmf_run run;
 	size_t n = 0;
-	char *out;
 
 	while (names[n])
 		n++;
 	argv = s->h->alloc(s->c, (VMF_COUNT(head) + n + 1) * sizeof(*argv));
 	memcpy(argv, head, sizeof(head));
 	memcpy(argv + VMF_COUNT(head), names, n * sizeof(*names));
-	if (zv_zfs(s, argv, &out, err) < 0)
+	if (zv_ask(s, argv, &run, err) < 0)
 		return -1;
-	zv_parse(s->c, out, items);
+	if (run.status != 0)
+		return zv_zfs_failed(s->c, &run, err);
+	zv_parse(s->c, run.out, items);
 	return 0;
 }
 
@@ -93,19 +97,32 @@ static int no_dataset(struct zv_store *s, struct vmf_error *err)
 		s->self.value[ZV_P_TYPE] ? s->self.value[ZV_P_TYPE] : "thing", origin);
 }
 
+/* The question: at most 12 words. */
+static void ask_for(
+	const struct zv_store *s, enum zv_scope scope, const char *volume, const char *argv[static 13])
+{
+	const char *const all[] = {"zfs", "get", "-Hp", "-d", scope == ZV_SELF ? "0" : "1", "-t",
+		volume ? "filesystem,volume,snapshot,bookmark" : "filesystem,volume", "-o", FIELDS,
+		volume ? OF_DATASETS OF_SNAPSHOTS : OF_DATASETS, scope == ZV_VOLUME ? volume : s->dataset,
+		scope == ZV_VOLUME ? NULL : volume, NULL};
+
+	memcpy(argv, all, sizeof(all));
+}
+
 int zv_look(struct zv_store *s, enum zv_scope scope, const char *name, struct vmf_error *err)
 {
-	const char *volume = name ? zv_full(s, name) : NULL;
-	const char *argv[] = {"zfs", "get", "-Hp", "-d", scope == ZV_SELF ? "0" : "1", "-t",
-		name ? "filesystem,volume,snapshot,bookmark" : "filesystem,volume", "-o", FIELDS,
-		name ? OF_DATASETS OF_SNAPSHOTS : OF_DATASETS, scope == ZV_VOLUME ? volume : s->dataset,
-		scope == ZV_VOLUME ? NULL : volume, NULL};
+	const char *volume = name ? zv_full(s, name) : NULL, *argv[13];
+	struct vmf_run run = {.out = NULL};
 	struct zv_items all;
-	struct vmf_run run;
 
 	s->self = s->volume = (struct zv_item){0};
 	s->inside = s->snapshots = (struct zv_items){0};
-	if (zv_zfs_once(s->c, argv, &run, err) < 0)
+	if (scope == ZV_SELF && s->may_recall) { /* what is in it may have been asked */
+		ask_for(s, ZV_INSIDE, NULL, argv);
+		run.out = zv_recall(s, argv);
+	}
+	ask_for(s, scope, volume, argv);
+	if (!run.out && zv_ask(s, argv, &run, err) < 0)
 		return -1;
 	/* what it does not find it tells, and all others all the same */
 	if (run.status != 0 && (!run.err || !strstr(run.err, "dataset does not exist")))

@@ -112,7 +112,7 @@ static int let_go_of_snapshots(struct going *g, struct vmf_error *err)
 	if (!names)
 		return 0;
 	argv[3] = s->h->printf(s->c, "%s@%s", s->volume.name, names);
-	return zv_zfs(s, argv, NULL, err);
+	return zv_zfs(s, argv, err);
 }
 
 static int let_go(struct going *g, struct vmf_error *err)
@@ -121,9 +121,9 @@ static int let_go(struct going *g, struct vmf_error *err)
 	const char *const promote[] = {"zfs", "promote", g->heir, NULL};
 	const char *const destroy[] = {"zfs", "destroy", s->volume.name, NULL};
 
-	if (let_go_of_snapshots(g, err) < 0 || (g->heir && zv_zfs(s, promote, NULL, err) < 0))
+	if (let_go_of_snapshots(g, err) < 0 || (g->heir && zv_zfs(s, promote, err) < 0))
 		return -1;
-	return zv_zfs(s, destroy, NULL, err);
+	return zv_zfs(s, destroy, err);
 }
 
 static int remove_found(struct zv_store *s, const char *name, struct vmf_error *err)
@@ -143,7 +143,7 @@ int zv_remove(const struct vmf_call *c, const char *name, struct vmf_error *err)
 
 	if (zv_open(c, &s, err) < 0 || zv_name_check(&s, name, err) < 0)
 		return -1;
-	rc = zv_begin(&s, name, err);
+	rc = zv_begin(&s, ZV_INSIDE, name, err);
 	if (rc == 0 && s.volume.name)
 		rc = remove_found(&s, name, err);
 	zv_close(&s);

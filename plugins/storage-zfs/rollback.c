@@ -86,12 +86,10 @@ static int roll_back(
 		return -1;
 	if (s->c->dry_run)
 		return 0;
-	if (zv_lock(s, err) < 0)
-		return -1;
 	drop[2] = s->h->printf(s->c, "%s@%s", s->volume.name, newer.goes ? newer.goes : "");
-	if (newer.goes && zv_zfs(s, drop, NULL, err) < 0)
+	if (newer.goes && zv_zfs(s, drop, err) < 0)
 		return -1;
-	return zv_zfs(s, argv, NULL, err);
+	return zv_zfs(s, argv, err);
 }
 
 int zv_rollback(const struct vmf_call *c, const char *name, const char *snapshot, uint32_t flags,
@@ -101,9 +99,10 @@ int zv_rollback(const struct vmf_call *c, const char *name, const char *snapshot
 	struct zv_store s;
 	int rc = -1;
 
-	if (zv_open_volume(c, name, &s, err) < 0)
+	if (zv_open(c, &s, err) < 0 || zv_name_check(&s, name, err) < 0)
 		return -1;
-	if (zv_must_be_ours(&s, &s.volume, "rolled back", err) == 0 &&
+	if (zv_begin(&s, ZV_VOLUME, name, err) == 0 && zv_must_be_there(&s, name, err) == 0 &&
+		zv_must_be_ours(&s, &s.volume, "rolled back", err) == 0 &&
 		(found = zv_snapshot_find_or_fail(&s, snapshot, err)))
 		rc = roll_back(&s, found, flags, err);
 	zv_close(&s);

@@ -42,14 +42,11 @@ const struct zv_item *zv_snapshot_find_or_fail(
 	return NULL;
 }
 
-int zv_open_volume(const struct vmf_call *c, const char *name, struct zv_store *s, struct vmf_error *err)
+int zv_must_be_there(const struct zv_store *s, const char *name, struct vmf_error *err)
 {
-	if (zv_open(c, s, err) < 0 || zv_name_check(s, name, err) < 0 || zv_look(s, ZV_VOLUME, name, err) < 0)
-		return -1;
 	if (s->volume.name)
 		return 0;
-	return c->host->fail(
-		err, VMF_E_NOT_FOUND, 0, NULL, "there is no volume \"%s\" in %s", name, s->dataset);
+	return s->h->fail(err, VMF_E_NOT_FOUND, 0, NULL, "there is no volume \"%s\" in %s", name, s->dataset);
 }
 
 int zv_snapshots(
@@ -57,7 +54,8 @@ int zv_snapshots(
 {
 	struct zv_store s;
 
-	if (zv_open_volume(c, name, &s, err) < 0)
+	if (zv_open(c, &s, err) < 0 || zv_name_check(&s, name, err) < 0 ||
+		zv_look(&s, ZV_VOLUME, name, err) < 0 || zv_must_be_there(&s, name, err) < 0)
 		return -1;
 	*list = (struct vmf_snapshot_list){.stride = sizeof(struct vmf_snapshot)};
 	list->items = c->host->alloc(c, (s.snapshots.count + 1) * sizeof(*list->items));
@@ -91,9 +89,11 @@ static int make(struct zv_store *s, const char *name, const char *snapshot, stru
 		if (strcmp(s->snapshots.items[i].name, full) == 0)
 			return s->h->fail(err, VMF_E_EXISTS, 0,
 				"choose another name, or remove that one first", "%s exists already", full);
+	if (zv_need_space_for_snapshot(s, &s->volume, err) < 0)
+		return -1;
 	if (s->c->dry_run)
 		return 0;
-	return zv_device_flush(s, name, err) < 0 ? -1 : zv_zfs(s, argv, NULL, err);
+	return zv_device_flush(s, name, err) < 0 ? -1 : zv_zfs(s, argv, err);
 }
 
 int zv_snapshot(const struct vmf_call *c, const char *name, const char *snapshot, struct vmf_error *err)
@@ -101,9 +101,14 @@ int zv_snapshot(const struct vmf_call *c, const char *name, const char *snapshot
 	struct zv_store s;
 	int rc;
 
-	if (zv_open_volume(c, name, &s, err) < 0)
+	if (zv_open(c, &s, err) < 0 || zv_name_check(&s, name, err) < 0)
 		return -1;
-	rc = make(&s, name, snapshot, err);
+	s.may_recall = true; /* zfs itself refuses a name that is taken meanwhile */
+	rc = zv_begin(&s, ZV_VOLUME, name, err);
+	if (rc == 0)
+		rc = zv_must_be_there(&s, name, err);
+	if (rc == 0)
+		rc = make(&s, name, snapshot, err);
 	zv_close(&s);
 	return rc;
 }
@@ -119,7 +124,7 @@ int zv_snapshot_hide(
 	if (!snapshot->value[ZV_P_CLONES] || zv_is_made_up(*name, ZV_OWN_SNAPSHOT))
 		return 0;
 	*name = own;
-	return zv_zfs(s, argv, NULL, err);
+	return zv_zfs(s, argv, err);
 }
 
 /* Under a name of ours nobody takes it for a snapshot of his, and its old name is free. */
@@ -131,19 +136,22 @@ int zv_snapshot_dissolve(struct zv_store *s, const struct zv_item *snapshot, str
 	if (zv_snapshot_hide(s, snapshot, &name, err) < 0)
 		return -1;
 	argv[3] = s->h->printf(s->c, "%.*s@%s", (int)strcspn(was, "@"), was, name);
-	return zv_zfs(s, argv, NULL, err);
+	return zv_zfs(s, argv, err);
 }
 
-void zv_snapshots_clean(struct zv_store *s)
+bool zv_snapshots_clean(struct zv_store *s)
 {
+	bool found = false;
+
 	for (size_t i = 0; i < s->snapshots.count; i++) {
 		const struct zv_item *item = &s->snapshots.items[i];
 
 		if (item->is_ours && strchr(item->name, '@') &&
 			zv_is_made_up(zv_base(item->name), ZV_OWN_SNAPSHOT) &&
 			!zv_is(item, ZV_P_DEFER_DESTROY, "on"))
-			zv_snapshot_dissolve(s, item, NULL);
+			found |= zv_snapshot_dissolve(s, item, NULL) == 0;
 	}
+	return found;
 }
 
 int zv_must_not_be_held(const struct zv_store *s, const struct zv_item *snapshot, struct vmf_error *err)
@@ -164,9 +172,6 @@ static int remove_found(struct zv_store *s, const struct zv_item *found, struct 
 			found->value[ZV_P_CLONES], found->name);
 	if (s->c->dry_run)
 		return 0;
-	if (zv_lock(s, err) < 0)
-		return -1;
-	zv_snapshots_clean(s);
 	return zv_snapshot_dissolve(s, found, err);
 }
 
@@ -175,12 +180,12 @@ int zv_snapshot_remove(
 {
 	const struct zv_item *found;
 	struct zv_store s;
-	int rc = 0;
+	int rc;
 
-	if (zv_open(c, &s, err) < 0 || zv_name_check(&s, name, err) < 0 ||
-		zv_look(&s, ZV_VOLUME, name, err) < 0)
+	if (zv_open(c, &s, err) < 0 || zv_name_check(&s, name, err) < 0)
 		return -1;
-	found = s.volume.name ? zv_snapshot_find(&s, snapshot) : NULL;
+	rc = zv_begin(&s, ZV_VOLUME, name, err);
+	found = rc == 0 && s.volume.name ? zv_snapshot_find(&s, snapshot) : NULL;
 	if (found)
 		rc = remove_found(&s, found, err);
 	zv_close(&s);

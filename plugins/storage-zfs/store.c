@@ -142,17 +142,21 @@ void zv_close(struct zv_store *s)
 	zv_unlock(s);
 }
 
-int zv_begin(struct zv_store *s, const char *name, struct vmf_error *err)
+int zv_begin(struct zv_store *s, enum zv_scope scope, const char *name, struct vmf_error *err)
 {
-	if (!s->c->dry_run && zv_lock(s, err) < 0)
-		return -1;
-	if (zv_look(s, ZV_INSIDE, name, err) < 0)
-		return -1;
-	if (!s->c->dry_run) {
-		zv_temp_clean(s);
-		zv_snapshots_clean(s);
+	bool changed;
+
+	if (s->c->dry_run) {
+		s->records = true;
+		s->may_recall = false;
+		return zv_look(s, scope, name, err);
 	}
-	return 0;
+	if (zv_lock(s, err) < 0 || zv_look(s, scope, name, err) < 0)
+		return -1;
+	changed = zv_temp_clean(s);
+	changed |= zv_snapshots_clean(s);
+	s->may_recall = false;
+	return changed ? zv_look(s, scope, name, err) : 0;
 }
 
 /* Whatever has the name, also a filesystem. */
@@ -210,4 +214,22 @@ int zv_need_space(const struct zv_store *s, const char *what, uint64_t bytes, st
 	return s->h->fail(err, VMF_E_NO_SPACE, 0, "make room, or use another storage",
 		"%s has %" PRIu64 " MiB left, but %s needs %" PRIu64 " MiB", s->dataset, left >> 20, what,
 		bytes >> 20);
+}
+
+int zv_need_space_for_snapshot(const struct zv_store *s, const struct zv_item *volume, struct vmf_error *err)
+{
+	uint64_t left = zv_number(volume, ZV_P_AVAILABLE), own = zv_number(volume, ZV_P_USEDBYDATASET),
+		 reserved = zv_number(volume, ZV_P_REFRESERVATION), need = ZV_FLOOR;
+
+	/* what is reserved for a volume counts as available to it; what a snapshot holds is reserved once
+	 * more */
+	if (reserved > own)
+		left = left > reserved - own ? left - (reserved - own) : 0;
+	if (reserved)
+		need += own < reserved ? own : reserved;
+	if (need <= left)
+		return 0;
+	return s->h->fail(err, VMF_E_NO_SPACE, 0, "make room: remove volumes or snapshots, or zpool add",
+		"%s has %" PRIu64 " MiB left, but a snapshot of %s needs %" PRIu64 " MiB", s->dataset,
+		left >> 20, zv_base(volume->name), need >> 20);
 }

@@ -187,7 +187,7 @@ int zv_receive(const struct vmf_call *c, const char *name, uint64_t size_bytes, 
 	if (zv_size_check(c, size_bytes, err) < 0 || zv_open(c, &s, err) < 0 ||
 		zv_name_check(&s, name, err) < 0)
 		return -1;
-	if (zv_begin(&s, NULL, err) == 0 && zv_find_none(&s, name, err) == 0 &&
+	if (zv_begin(&s, ZV_INSIDE, NULL, err) == 0 && zv_find_none(&s, name, err) == 0 &&
 		(c->host->opt_bool(c, "sparse") || zv_need_space(&s, name, size_bytes, err) == 0))
 		rc = c->dry_run ? 0 : receive_new(&s, name, size_bytes, fd, err);
 	zv_close(&s);

@@ -16,8 +16,22 @@
 
 #define ZFS_NODE "/dev/zfs" /* one for all of the machine, and the lock goes when we do */
 #define LOCK_MS 60000
+#define SETTLE_MS 2000
 
 /* ---- the lock ----------------------------------------------------------------------------- */
+
+void zv_settle(void)
+{
+	int fd = open(ZFS_NODE, O_RDONLY | O_CLOEXEC);
+	int64_t end = zv_now_ms() + SETTLE_MS;
+
+	if (fd < 0)
+		return;
+	while (flock(fd, LOCK_SH | LOCK_NB) < 0 && (errno == EWOULDBLOCK || errno == EINTR) &&
+		zv_now_ms() < end)
+		zv_sleep_ms(5);
+	close(fd);
+}
 
 int zv_lock(struct zv_store *s, struct vmf_error *err)
 {
@@ -37,7 +51,7 @@ int zv_lock(struct zv_store *s, struct vmf_error *err)
 		return zv_fail_errno(s->c, err, errno, NULL, "cannot open %s", ZFS_NODE);
 	while (flock(s->lock_fd, LOCK_EX | LOCK_NB) < 0) {
 		if ((errno == EWOULDBLOCK || errno == EINTR) && zv_now_ms() < end) {
-			zv_sleep_ms(20);
+			zv_sleep_ms(5);
 			continue;
 		}
 		errnum = errno;
@@ -65,15 +79,21 @@ static void destroy(struct zv_store *s, const char *name)
 	const char *const argv[] = {"zfs", "destroy", zv_full(s, name), NULL};
 
 	/* where it stays, it goes with the next change in this dataset */
-	zv_zfs(s, argv, NULL, NULL);
+	zv_zfs(s, argv, NULL);
+}
+
+/* It may be there all the same: a zfs that took too long. */
+static void forget_temp(struct zv_store *s, struct zv_temp *t)
+{
+	destroy(s, t->name);
+	t->name = NULL;
 }
 
 static int open_new(struct zv_store *s, struct zv_temp *t, int flags, struct vmf_error *err)
 {
 	t->fd = zv_device_open(s, t->name, flags, err);
 	if (t->fd < 0) {
-		destroy(s, t->name);
-		t->name = NULL;
+		forget_temp(s, t);
 		return -1;
 	}
 	zv_hold(t->fd, (flags & O_ACCMODE) != O_RDONLY);
@@ -90,8 +110,8 @@ int zv_temp_new(struct zv_store *s, uint64_t size, struct zv_temp *t, struct vmf
 	zv_opt_new(s, argv, &n, false);
 	argv[n++] = zv_full(s, t->name);
 	argv[n] = NULL;
-	if (zv_zfs(s, argv, NULL, err) < 0) {
-		t->name = NULL;
+	if (zv_zfs(s, argv, err) < 0) {
+		forget_temp(s, t);
 		return -1;
 	}
 	/* around the host's page cache: what is copied is not looked at again here */
@@ -108,8 +128,8 @@ int zv_temp_of_snapshot(struct zv_store *s, const char *snapshot, struct zv_temp
 	argv[n++] = snapshot;
 	argv[n++] = zv_full(s, t->name);
 	argv[n] = NULL;
-	if (zv_zfs(s, argv, NULL, err) < 0) {
-		t->name = NULL;
+	if (zv_zfs(s, argv, err) < 0) {
+		forget_temp(s, t);
 		return -1;
 	}
 	return open_new(s, t, O_RDONLY | O_DIRECT, err);
@@ -131,11 +151,8 @@ int zv_temp_publish(struct zv_store *s, struct zv_temp *t, const char *name, str
 
 	int rc = zv_lock(s, err);
 
-	if (rc == 0) {
-		close(t->fd);
-		t->fd = -1;
-		rc = zv_zfs(s, argv, NULL, err);
-	}
+	if (rc == 0)
+		rc = zv_zfs(s, argv, err);
 	if (rc < 0)
 		zv_temp_drop(s, t);
 	else
@@ -152,8 +169,10 @@ void zv_temp_drop(struct zv_store *s, struct zv_temp *t)
 		destroy(s, name);
 }
 
-void zv_temp_clean(struct zv_store *s)
+bool zv_temp_clean(struct zv_store *s)
 {
+	bool found = false;
+
 	for (size_t i = 0; i < s->inside.count; i++) {
 		const struct zv_item *item = &s->inside.items[i];
 		const char *const argv[] = {"zfs", "destroy", item->name, NULL};
@@ -161,8 +180,10 @@ void zv_temp_clean(struct zv_store *s)
 
 		if (!item->is_ours || !zv_is_made_up(name, ZV_TEMP) || zv_use_of(s, name) != ZV_FREE)
 			continue;
-		if (zv_zfs(s, argv, NULL, NULL) == 0)
-			s->h->log(s->c, VMF_LOG_INFO, "removed %s, which an interrupted run left behind",
-				item->name);
+		if (zv_zfs(s, argv, NULL) < 0)
+			continue;
+		s->h->log(s->c, VMF_LOG_INFO, "removed %s, which an interrupted run left behind", item->name);
+		found = true;
 	}
+	return found;
 }

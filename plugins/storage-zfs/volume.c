@@ -51,9 +51,10 @@ int zv_create(const struct vmf_call *c, const char *name, uint64_t size_bytes, s
 	zv_opt_new(&s, argv, &n, false);
 	argv[n++] = zv_full(&s, name);
 	argv[n] = NULL;
-	if (zv_begin(&s, NULL, err) == 0 && zv_find_none(&s, name, err) == 0 &&
+	s.may_recall = true; /* zfs itself refuses a name that is taken meanwhile */
+	if (zv_begin(&s, ZV_INSIDE, NULL, err) == 0 && zv_find_none(&s, name, err) == 0 &&
 		(c->host->opt_bool(c, "sparse") || zv_need_space(&s, name, size_bytes, err) == 0))
-		rc = c->dry_run ? 0 : zv_zfs(&s, argv, NULL, err);
+		rc = c->dry_run ? 0 : zv_zfs(&s, argv, err);
 	zv_close(&s);
 	return rc;
 }
@@ -68,7 +69,7 @@ static int rename_found(
 	if (zv_must_be_ours(s, item, "renamed", err) < 0 ||
 		zv_must_be_free(s, zv_base(item->name), err) < 0 || zv_find_none(s, new_name, err) < 0)
 		return -1;
-	return s->c->dry_run ? 0 : zv_zfs(s, argv, NULL, err);
+	return s->c->dry_run ? 0 : zv_zfs(s, argv, err);
 }
 
 /* A rename that was done before it could be noted down: the new name is there and it is this VM's. */
@@ -86,9 +87,10 @@ int zv_rename(const struct vmf_call *c, const char *name, const char *new_name, 
 	struct zv_store s;
 	int rc = -1;
 
-	if (zv_open(c, &s, err) < 0 || zv_name_check(&s, new_name, err) < 0)
+	if (zv_open(c, &s, err) < 0 || zv_name_check(&s, name, err) < 0 ||
+		zv_name_check(&s, new_name, err) < 0)
 		return -1;
-	if (zv_begin(&s, NULL, err) == 0) {
+	if (zv_begin(&s, ZV_INSIDE, name, err) == 0) {
 		item = zv_find(&s, name);
 		if (item)
 			rc = rename_found(&s, item, new_name, err);
@@ -152,7 +154,7 @@ static int grow_found(struct zv_store *s, const struct zv_item *item, uint64_t s
 	if (s->c->dry_run)
 		return 0;
 	argv[2] = s->h->printf(s->c, "volsize=%" PRIu64, size);
-	if (size > now && zv_zfs(s, argv, NULL, err) < 0)
+	if (size > now && zv_zfs(s, argv, err) < 0)
 		return -1;
 	return live ? tell_guest(s, size, err) : 0;
 }
@@ -163,9 +165,10 @@ int zv_grow(const struct vmf_call *c, const char *name, uint64_t size_bytes, str
 	struct zv_store s;
 	int rc = -1;
 
-	if (zv_size_check(c, size_bytes, err) < 0 || zv_open(c, &s, err) < 0)
+	if (zv_size_check(c, size_bytes, err) < 0 || zv_open(c, &s, err) < 0 ||
+		zv_name_check(&s, name, err) < 0)
 		return -1;
-	if (zv_begin(&s, NULL, err) == 0 && (item = zv_find_or_fail(&s, name, err)))
+	if (zv_begin(&s, ZV_INSIDE, name, err) == 0 && (item = zv_find_or_fail(&s, name, err)))
 		rc = grow_found(&s, item, size_bytes, err);
 	zv_close(&s);
 	return rc;

@@ -2,6 +2,7 @@
 /* The program zfs: how it is run, and what its refusals mean. */
 #include "zv.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define WORDS 240	/* bytes of zfs' own that are quoted */
@@ -68,38 +69,116 @@ int zv_zfs_failed(const struct vmf_call *c, const struct vmf_run *run, struct vm
 		"zfs %s: %s", run->argv[1], words);
 }
 
+/* ---- what was told ------------------------------------------------------------------------ */
+
+#define BELIEVED_MS 1000
+
+static struct told {
+	char *question, *answer;
+	int64_t when_ms;
+} told[8]; /* the oldest is the first to go */
+static size_t next_told;
+
+static void forget(void)
+{
+	for (size_t i = 0; i < VMF_COUNT(told); i++) {
+		free(told[i].question);
+		free(told[i].answer);
+		told[i] = (struct told){0};
+	}
+}
+
+__attribute__((destructor)) static void forget_at_last(void)
+{
+	forget();
+}
+
+static const char *question_of(const struct vmf_call *c, const char *const *argv)
+{
+	const char *question = "";
+
+	for (; *argv; argv++)
+		question = c->host->printf(c, "%s%s\n", question, *argv);
+	return question;
+}
+
+static void record(const struct vmf_call *c, const char *const *argv, const char *answer, int64_t when_ms)
+{
+	struct told *t = &told[next_told++ % VMF_COUNT(told)];
+
+	free(t->question);
+	free(t->answer);
+	*t = (struct told){strdup(question_of(c, argv)), strdup(answer), when_ms};
+}
+
+char *zv_recall(struct zv_store *s, const char *const *argv)
+{
+	const char *question = question_of(s->c, argv);
+	const struct told *last = NULL;
+
+	for (size_t i = 0; i < VMF_COUNT(told); i++)
+		if (told[i].question && told[i].answer && strcmp(told[i].question, question) == 0 &&
+			zv_now_ms() - told[i].when_ms <= BELIEVED_MS &&
+			(!last || told[i].when_ms >= last->when_ms))
+			last = &told[i];
+	return last ? s->h->strdup(s->c, last->answer) : NULL;
+}
+
 /* ---- running it --------------------------------------------------------------------------- */
 
 /* What the host would say if it cannot be run has no package in it. */
-int zv_zfs_once(const struct vmf_call *c, const char *const *argv, struct vmf_run *run, struct vmf_error *err)
+static int run_once(struct zv_store *s, const char *const *argv, struct vmf_run *run, struct vmf_error *err)
 {
-	*run = (struct vmf_run){.size = sizeof(*run), .argv = argv};
-	if (c->host->run(c, run, NULL) == 0)
+	/* it does not read its input: the lock is held until both of us have let go of it */
+	*run = (struct vmf_run){
+		.size = sizeof(*run), .argv = argv, .stdin_fd = s->lock_fd > 0 ? s->lock_fd : 0};
+	if (s->h->run(s->c, run, NULL) == 0)
 		return 0;
 	if (!run->err && !run->out)
-		return c->host->fail(err, VMF_E_MISSING, 0,
+		return s->h->fail(err, VMF_E_MISSING, 0,
 			"install ZFS; Debian has it in contrib: zfsutils-linux, and the module as zfs-dkms",
 			"the program zfs cannot be run");
-	return c->host->fail(err, VMF_E_TIMEOUT, 0, "`zpool status` says whether the pool answers",
+	return s->h->fail(err, VMF_E_TIMEOUT, 0, "`zpool status` says whether the pool answers",
 		"zfs %s took too long or was interrupted, and was ended", argv[1]);
 }
 
-int zv_zfs(struct zv_store *s, const char *const *argv, char **out, struct vmf_error *err)
+int zv_ask(struct zv_store *s, const char *const *argv, struct vmf_run *run, struct vmf_error *err)
+{
+	int64_t now = zv_now_ms();
+
+	*run = (struct vmf_run){.size = sizeof(*run), .argv = argv};
+	if (s->may_recall && (run->out = zv_recall(s, argv)))
+		return 0;
+	if (s->lock_fd < 0)
+		zv_settle();
+	if (run_once(s, argv, run, err) < 0)
+		return -1;
+	if (s->records && run->status == 0 && run->out)
+		record(s->c, argv, run->out, now);
+	return 0;
+}
+
+static bool is_busy(const struct vmf_run *run)
+{
+	return run->status != 0 && run->err && strstr(run->err, "dataset is busy");
+}
+
+int zv_zfs(struct zv_store *s, const char *const *argv, struct vmf_error *err)
 {
 	int64_t end = zv_now_ms() + s->h->opt_int(s->c, "device_timeout"), pause = BUSY_STEP_MS;
+	bool is_locked = s->lock_fd >= 0;
 	struct vmf_run run;
 
+	forget();
 	for (;;) {
-		if (zv_zfs_once(s->c, argv, &run, err) < 0)
+		if (run_once(s, argv, &run, err) < 0)
 			return -1;
-		if (run.status == 0) {
-			if (out)
-				*out = run.out;
-			return 0;
-		}
-		if (!run.err || !strstr(run.err, "dataset is busy") || zv_now_ms() >= end)
-			return zv_zfs_failed(s->c, &run, err);
+		if (!is_busy(&run) || zv_now_ms() >= end)
+			return run.status == 0 ? 0 : zv_zfs_failed(s->c, &run, err);
+		zv_unlock(s);
 		zv_sleep_ms(pause);
+		if (is_locked && zv_lock(s, err) < 0)
+			return -1;
 		pause = pause < 400 ? pause * 2 : pause;
 	}
 }

@@ -26,6 +26,7 @@
 #define ZV_HEX 16       /* digits of the names that we make up */
 #define ZV_OWN_SNAPSHOT "vmf-"
 #define ZV_TEMP ".vmf-"
+#define ZV_FLOOR ((uint64_t)16 << 20) /* bytes that must be left: a snapshot and a clone are some blocks, too */
 #define ZV_MAX_SIZE ((uint64_t)INT64_MAX - (1 << 20)) /* bytes of a volume */
 
 /* ---- what zfs tells (parse.c) ------------------------------------------------------------- */
@@ -37,6 +38,8 @@ enum zv_prop {
 	ZV_P_REFERENCED,
 	ZV_P_VOLSIZE,
 	ZV_P_VOLBLOCKSIZE,
+	ZV_P_REFRESERVATION,
+	ZV_P_USEDBYDATASET,
 	ZV_P_ORIGIN,
 	ZV_P_KEYSTATUS,
 	ZV_P_CREATION,
@@ -77,13 +80,16 @@ const char *zv_next_name(const struct vmf_call *c, const char **list);
 
 struct zv_store;
 
-/* Runs zfs, whose argv[0] is "zfs", once: 0 if it ran, whatever it said. */
-int zv_zfs_once(const struct vmf_call *c, const char *const *argv, struct vmf_run *run, struct vmf_error *err);
 /* Fails with what it said, and the code and hint that fit. */
 int zv_zfs_failed(const struct vmf_call *c, const struct vmf_run *run, struct vmf_error *err);
-/* Both; what it refuses as busy (udev looks at each new device) is tried again for a while. *OUT: what it printed,
- * may be NULL. */
-int zv_zfs(struct zv_store *s, const char *const *argv, char **out, struct vmf_error *err);
+/* Runs zfs, whose argv[0] is "zfs". What it refuses as busy (udev looks at each new device) is tried again for a while,
+ * in which others may have the store's lock. */
+int zv_zfs(struct zv_store *s, const char *const *argv, struct vmf_error *err);
+/* Runs `zfs get`: 0 if it ran, whatever it said. What is told to a call whose `records` is set is believed for a second by
+ * those whose `may_recall` is: a snapshot is planned and then made, which needs no second look. */
+int zv_ask(struct zv_store *s, const char *const *argv, struct vmf_run *run, struct vmf_error *err);
+/* What was told to that question, if it still counts; a copy, or NULL. */
+char *zv_recall(struct zv_store *s, const char *const *argv);
 
 /* ---- look.c -------------------------------------------------------------------------------- */
 
@@ -91,7 +97,8 @@ struct zv_store {
 	const struct vmf_call *c;
 	const struct vmf_host *h;
 	const char *dataset;
-	int lock_fd;               /* held while volumes come, go and change their names; -1 */
+	int lock_fd;               /* held while something is changed; -1 */
+	bool records, may_recall;  /* see zv_ask() */
 	/* what zv_look() has seen: */
 	struct zv_item self;       /* the dataset */
 	struct zv_items inside;    /* its volumes and filesystems */
@@ -127,9 +134,9 @@ int zv_snapshot_name_check(
 /* A name that nobody has: PREFIX and random digits. */
 const char *zv_make_up(const struct zv_store *s, const char *prefix);
 
-/* Takes the lock, looks (NAME: see zv_look()), and removes what a killed run left behind; in a dry run only looks. For what
+/* Takes the lock, looks (see zv_look()), and removes what a killed run left behind; in a dry run only looks. For what
  * changes something. */
-int zv_begin(struct zv_store *s, const char *name, struct vmf_error *err);
+int zv_begin(struct zv_store *s, enum zv_scope scope, const char *name, struct vmf_error *err);
 
 /* The volume of that name or NULL; after zv_look() inside. */
 const struct zv_item *zv_find(const struct zv_store *s, const char *name);
@@ -141,6 +148,8 @@ int zv_must_be_ours(
 	const struct zv_store *s, const struct zv_item *item, const char *doing, struct vmf_error *err);
 /* VMF_E_NO_SPACE unless the dataset has BYTES left. */
 int zv_need_space(const struct zv_store *s, const char *what, uint64_t bytes, struct vmf_error *err);
+/* VMF_E_NO_SPACE unless there is room for a snapshot of VOLUME. */
+int zv_need_space_for_snapshot(const struct zv_store *s, const struct zv_item *volume, struct vmf_error *err);
 /* "a, b and 3 more" */
 const char *zv_add_name(const struct zv_store *s, const char *names, size_t count, const char *name);
 
@@ -161,6 +170,10 @@ int zv_device_open(struct zv_store *s, const char *name, int flags, struct vmf_e
 int zv_device_peek(const struct zv_store *s, const char *name, int flags);
 /* What QEMU (or a tool of its, or a copy of ours) does with it, by its locks. */
 enum zv_use zv_use_of(const struct zv_store *s, const char *name);
+/* All locks of the machine, as the kernel lists them, or NULL: to look at many volumes without opening them. */
+const char *zv_locks(const struct zv_store *s);
+/* Whether the volume's device has one of those. */
+bool zv_is_locked(const struct zv_store *s, const char *name, const char *locks);
 /* VMF_E_BUSY if somebody uses the volume, also if it is mounted. */
 int zv_must_be_free(struct zv_store *s, const char *name, struct vmf_error *err);
 /* VMF_E_BUSY if it is mounted or a part of a mapping. */
@@ -176,9 +189,12 @@ void zv_sleep_ms(int64_t ms);
 
 /* ---- temp.c -------------------------------------------------------------------------------- */
 
-/* Serialises those who make, remove and rename volumes, on the whole machine. */
+/* Serialises those who change something, on the whole machine. Each zfs that is run meanwhile holds it, too: if we are
+ * killed, the next one waits until what we have begun is done. */
 int zv_lock(struct zv_store *s, struct vmf_error *err);
 void zv_unlock(struct zv_store *s);
+/* For those who only look: waits, but not for long, until nobody has the lock. */
+void zv_settle(void);
 
 /* A volume in the making. Under the lock until its device is open. */
 struct zv_temp {
@@ -193,8 +209,8 @@ int zv_temp_of_snapshot(struct zv_store *s, const char *snapshot, struct zv_temp
 /* It is whole: gives it the volume's name, or removes it and fails. */
 int zv_temp_publish(struct zv_store *s, struct zv_temp *t, const char *name, struct vmf_error *err);
 void zv_temp_drop(struct zv_store *s, struct zv_temp *t);
-/* Removes those that dead processes left behind. With the lock held. */
-void zv_temp_clean(struct zv_store *s);
+/* Removes those that dead processes left behind: whether there were any. With the lock held. */
+bool zv_temp_clean(struct zv_store *s);
 
 /* ---- copy.c: bytes ------------------------------------------------------------------------- */
 
@@ -224,8 +240,6 @@ void zv_source_close(struct zv_store *s, struct zv_temp *t, int fd);
 
 /* ---- snapshots.c --------------------------------------------------------------------------- */
 
-/* Opens the store and looks at the volume, which has to be there. To be closed if that is 0. */
-int zv_open_volume(const struct vmf_call *c, const char *name, struct zv_store *s, struct vmf_error *err);
 /* Whether people see it: not those that only clones stand on. */
 bool zv_is_visible(const struct zv_item *snapshot);
 /* The volume's of that name, or NULL. */
@@ -239,8 +253,10 @@ int zv_snapshot_hide(
 int zv_snapshot_dissolve(struct zv_store *s, const struct zv_item *snapshot, struct vmf_error *err);
 /* VMF_E_BUSY if a person has put a hold on it. */
 int zv_must_not_be_held(const struct zv_store *s, const struct zv_item *snapshot, struct vmf_error *err);
-/* Lets go of the volume's snapshots of our own that a killed run did not. With the lock held. */
-void zv_snapshots_clean(struct zv_store *s);
+/* Lets go of the volume's snapshots of our own that a killed run did not: whether there were any. With the lock held. */
+bool zv_snapshots_clean(struct zv_store *s);
+/* VMF_E_NOT_FOUND unless the volume that was looked at is there. */
+int zv_must_be_there(const struct zv_store *s, const char *name, struct vmf_error *err);
 
 /* ---- calls --------------------------------------------------------------------------------- */
 

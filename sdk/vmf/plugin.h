@@ -183,7 +183,12 @@ struct vmf_run {
 	char *out;               /* set by the host: captured output, NUL-terminated, host's memory */
 	char *err;               /* set by the host: the last 4 KiB of stderr */
 	int status;              /* set by the host: exit code, or 128 + signal */
+	uint32_t flags;          /* VMF_RUN_* */
 };
+
+/* If the host is killed, so is the program: for one that leaves nothing half done, and that must not go on behind the
+ * back of whoever repairs or repeats the operation. */
+#define VMF_RUN_DIES_WITH_HOST 0x1u
 
 struct vmf_host {
 	uint32_t size;
@@ -276,6 +281,8 @@ struct vmf_volume {
 	const char *owner_uuid; /* the VM's that it is marked for, or NULL */
 	const char *origin;     /* the volume (or volume@snapshot) that it stands on, or NULL */
 	uint32_t in_use;        /* opened by somebody */
+	const char *trouble;    /* why a guest cannot write to it: "thin pool vg0/pool is full", or NULL */
+	const char *remedy;     /* the command that mends it: "lvextend -L +1G vg0/pool", or NULL */
 };
 
 struct vmf_volume_list {

@@ -129,7 +129,7 @@ offers "storage network display placement" plugin show ""
 offers "screenshot" help scr
 offers "bash zsh fish" completion ""
 offers disk web0 di
-offers "add rm resize compress import export mount umount" web0 disk ""
+offers "add rm resize compress trim import export mount umount" web0 disk ""
 offers "data root" web0 disk rm ""
 offers --rw web0 disk mount root --
 offers "$VMF_HOME/vmf.bash" web0 disk import root "$VMF_HOME/vmf.b"

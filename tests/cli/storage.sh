@@ -5,59 +5,7 @@
 # every step, and refused where a store cannot do it or the words make no sense.
 
 . "${0%/*}/../lib.sh"
-need_program qemu-img qemu-utils
-need_program qemu-io qemu-utils
-need_program qemu-system-x86_64 qemu-system-x86
-need_program jq jq
-
-images=$VMF_HOME/lib/images
-mkdir -p "$VMF_HOME/etc" "$scratch/plugins" "$scratch/other" "$scratch/raw"
-cat >"$VMF_HOME/etc/vmf.conf" <<END
-accel = "tcg"
-storage "other" { file-qcow2 { dir = "$scratch/other" } }
-storage "flat" { file-qcow2 { dir = "$scratch/raw" format = "raw" } }
-storage "again" { file-qcow2 { dir = "$images" } }
-END
-
-# field VM DISK KEY: of what drives says
-field()
-{
-	"$VMF" --json "$1" drives | jq -r --arg d "$2" ".drives[] | select(.disk == \$d) | .$3"
-}
-
-# is VM DISK KEY VALUE
-is()
-{
-	local value
-
-	value=$(field "$1" "$2" "$3")
-	[ "$value" = "$4" ] || { echo "$3 of disk $2 is $value, not $4" && false; }
-}
-
-# everything of the home and the stores but run folders: names, modes and contents
-snapshot()
-{
-	(cd "$scratch" && find h/etc h/lib other raw -printf '%p %y %m\n' | sort &&
-		find h/etc h/lib other raw -type f -exec sha256sum {} + | sort)
-}
-
-# bad NAME STATUS PATTERN WORD...: vmf fails with that status, one line fits the pattern, nothing is changed
-bad()
-{
-	local name=$1 expected=$2 pattern=$3 status
-
-	shift 3
-	snapshot >"$scratch/before"
-	run "$VMF" "$@"
-	status=$?
-	[ $status = "$expected" ] || echo "exit status $status, not $expected" >>"$out"
-	[ "$(grep -v '^vmf: hint: ' "$out" | grep -c '^vmf: ')" = 1 ] || echo "not one line" >>"$out"
-	grep -Eq -- "$pattern" "$out" || echo "no line fits: $pattern" >>"$out"
-	snapshot | diff "$scratch/before" - >"$scratch/diff" || cat "$scratch/diff" >>"$out"
-	[ $status = "$expected" ] && [ "$(grep -v '^vmf: hint: ' "$out" | grep -c '^vmf: ')" = 1 ] &&
-		grep -Eq -- "$pattern" "$out" && [ ! -s "$scratch/diff" ]
-	result $? "$name"
-}
+. "${0%/*}/storage-lib.sh"
 
 # ---- add, resize, rm --------------------------------------------------------------------------------
 
@@ -200,6 +148,10 @@ ok "the definition has its new size" grep -q 'size = "3M"' "$VMF_HOME/etc/vms/im
 ok "and nothing else is left" [ -z "$(find "$images" -name '*.new*' -o -name '*.old*')" ]
 ok "a raw one" "$VMF" img2 disk import 0 "$scratch/gold.raw" --yes
 ok "keeps the disk's size" is img2 0 size_bytes 8388608
+bad "half of a bus" 2 'no bus "io"' web disk add 1M --bus io
+run "$VMF" img disk add 1M --name odd.old
+bad "a disk that is called like what import leaves" 5 'is a volume img-odd.old already' img disk import odd "$scratch/gold.raw" --yes
+run "$VMF" img disk rm odd.old --yes
 bad "an image that does not fit" 2 'has 3M and does not fit into 1M' web disk add 1M --image "$scratch/gold.qcow2"
 bad "one that stands on another" 12 'stands on another image' web disk add --image "$scratch/overlay.qcow2"
 bad "one of another kind" 12 'looks like VMDK' web disk add --image "$scratch/gold.vmdk"
@@ -268,109 +220,6 @@ run "$VMF" img2 snapshot s
 bad "a disk with snapshots" 6 'has snapshots' img2 disk compress 0
 run "$VMF" img2 snapshot --delete s
 run "$VMF" clone destroy --yes
-
-# ---- clones of volumes ------------------------------------------------------------------------------
-
-run "$VMF" gold create --disk 4M
-run qemu-io -f qcow2 -c 'write -P 3 0 1M' "$images/gold-0.qcow2"
-run "$VMF" gold snapshot v1
-run qemu-io -f qcow2 -c 'write -P 4 0 1M' "$images/gold-0.qcow2"
-
-# has VOLUME BYTE
-has()
-{
-	qemu-io -r -f qcow2 -c "read -P $2 0 1M" "$images/$1.qcow2" | tee "$scratch/has"
-	! grep -q 'verification failed' "$scratch/has"
-}
-
-ok "clone --volume defines a VM" "$VMF" c clone --volume gold-0
-ok "with a disk that stands on it" is c 0 origin gold-0
-ok "once more: its next disk" "$VMF" c clone --volume default:gold-0 --copy
-ok "is a copy" is c 1 origin null
-ok "with the same" has c-1 4
-ok "of a snapshot" "$VMF" c clone --volume gold-0@v1
-ok "is as it was then" has c-2 3
-ok "of a volume in another storage" "$VMF" o disk add 1M --storage other
-ok "is made there" "$VMF" c clone --volume other:o-0 --copy
-ok "and noted" is c 3 storage other
-bad "of no such volume" 4 'no volume "gold-9"' c clone --volume gold-9
-bad "of no such snapshot" 4 'no snapshot "v9"' c clone --volume gold-0@v9
-bad "of a VM and a volume" 2 'not both' c clone --volume gold-0 --from gold
-bad "of nothing" 2 'wants --from VM or --volume' c clone
-bad "a snapshot, copy-on-write" 12 'snapshot' c clone --volume gold-0@v1 --cow
-fails "a gold image is not removed" 6 "$VMF" gold disk rm 0 --yes
-says "as others stand on it" 'stands? on it'
-
-# ---- storages ---------------------------------------------------------------------------------------
-
-ok "storage list" "$VMF" storage list
-says "has the default one" '^default \(default\)	file-qcow2	.*/lib/images	[0-9.]+[GTM]	[0-9.]+[GTMK]	-	-	snapshots,'
-says "and those of vmf.conf" "^other	file-qcow2	$scratch/other	"
-says "with what they can do" '^flat	.*	live-grow,rename,stream$'
-"$VMF" --json storage list >"$out" 2>&1
-ok "as JSON" jq -e '.[] | select(.name == "flat") | .usable and (.can | index("compress") | not) and .free_bytes > 0' "$out"
-ok "storage list --names" "$VMF" storage list --names
-says "has only those" '^again$'
-echo 'storage "broken" { file-qcow2 { dir = "/nonexistent/a/b" } }' >>"$VMF_HOME/etc/vmf.conf"
-echo 'storage "alien" { nosuch { } }' >>"$VMF_HOME/etc/vmf.conf"
-ok "one that cannot be used" "$VMF" storage list
-says "is shown with the reason" '^broken	file-qcow2	-	.*nonexistent'
-says "and one whose plugin is not there" '^alien	nosuch	.*nosuch'
-fails "its volumes cannot be" 4 "$VMF" storage volumes broken
-sed -i '/"broken"\|"alien"/d' "$VMF_HOME/etc/vmf.conf"
-ok "storage volumes STORE" "$VMF" storage volumes other
-says "has the volume" '^other	o-0	qcow2	1M	.*	vmf	-	-	'
-[ "$(grep -vc '^other' "$out")" = 0 ]
-result $? "and no other"
-truncate -s 5M "$images/strange.raw"
-ok "storage volumes" "$VMF" storage volumes
-says "has what others made" '^default	strange	raw	5M	.*	others	'
-says "and what stands on what" '^default	c-0	.*	gold-0	'
-fails "of a storage that is not there" 3 "$VMF" storage volumes nowhere
-fails "one word too many" 2 "$VMF" storage volumes other more
-fails "storage what" 2 "$VMF" storage
-
-# ---- orphans ----------------------------------------------------------------------------------------
-
-ok "storage orphans" "$VMF" storage orphans
-ok "there are none" [ ! -s "$out" ]
-rm "$VMF_HOME/etc/vms/o.conf"
-ok "the definition of a VM is gone" "$VMF" storage orphans
-says "its volume is one, once" '^other	o-0	qcow2	1M	'
-[ "$(wc -l <"$out")" = 1 ]
-result $? "but those that others use or stand on are not"
-rm "$VMF_HOME/etc/vms/gold.conf"
-ok "a gold image without a VM" "$VMF" storage orphans
-[ "$(cut -f 2 "$out")" = o-0 ]
-result $? "is none while something stands on it"
-"$VMF" --json storage orphans >"$out" 2>&1
-ok "as JSON" jq -e '.[0] | .volume == "o-0" and .owner == null and .removed == false' "$out"
-bad "they are removed only when told" 2 'no terminal to ask on' storage orphans --remove
-bad "and --yes alone is nothing" 2 'is for --remove' storage orphans --yes
-ok "a dry run" "$VMF" --dry-run storage orphans --remove
-says "says what would go" 'remove volume o-0 of storage "other"'
-ok "it is there" test -e "$scratch/other/o-0.qcow2"
-echo 'nonsense = 1' >"$VMF_HOME/etc/vms/broken.conf"
-fails "not while a definition cannot be read" 3 "$VMF" storage orphans --remove --yes
-ok "it is still there" test -e "$scratch/other/o-0.qcow2"
-rm "$VMF_HOME/etc/vms/broken.conf"
-ok "storage orphans --remove --yes" "$VMF" storage orphans --remove --yes
-says "says so" '^other	o-0	.*	removed	'
-ok "it is gone" test ! -e "$scratch/other/o-0.qcow2"
-ok "the gold image is not" test -e "$images/gold-0.qcow2"
-ok "nor what others made" test -e "$images/strange.raw"
-run "$VMF" c destroy --yes
-ok "once nothing stands on it" "$VMF" storage orphans --remove --yes
-ok "it goes" test ! -e "$images/gold-0.qcow2"
-
-# a volume that is marked for a VM that is there, but does not use it
-run "$VMF" web disk add 1M --name spare
-sed -i '/^disk "spare"/,/^}/d' "$VMF_HOME/etc/vms/web.conf"
-ok "a volume that its VM does not use" "$VMF" storage orphans
-says "is one, and whose it was is said" '^default	web-spare	.*	of web	'
-ok "it goes" "$VMF" storage orphans --remove --yes
-ok "its VM's disk stays" test -e "$images/web-0.qcow2"
-cp "$scratch/web.conf" "$VMF_HOME/etc/vms/web.conf"
 
 # ---- a store that can do little -----------------------------------------------------------------------
 

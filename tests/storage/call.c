@@ -4,8 +4,12 @@
  *
  *	call PLUGIN [OPTION=VALUE]... VERB [ARGUMENT]...
  *
- * The call is that of VM "call", whose UUID is $CALL_UUID; with $CALL_DRY_RUN set it is a dry run. The exit
- *status is the error's code.
+ * The call is that of VM "call", whose UUID is $CALL_UUID; with $CALL_DRY_RUN set it is a dry run. With
+ * CALL_FAULT=HOW:N the Nth program that the plugin runs
+ *	fail	is not run, and fails
+ *	late	is run, but fails all the same
+ *	slow	is run, but what is told is that it took too long
+ * The exit status is the error's code, or 99 if there was no Nth program.
  */
 #include <fcntl.h>
 #include <inttypes.h>
@@ -108,6 +112,39 @@ static int map(const char *name, bool writable)
 	return rc;
 }
 
+/* ---- programs that fail ------------------------------------------------------------------- */
+
+static const char *fault;
+static int programs;
+
+static int faulty_run(const struct vmf_call *c, struct vmf_run *run, struct vmf_error *e)
+{
+	const char *colon = strchr(fault, ':');
+	bool is_it = ++programs == (colon ? atoi(colon + 1) : 0);
+	int rc = is_it && fault[0] == 'f' ? 0 : host_table()->run(c, run, e);
+
+	if (!is_it || rc < 0)
+		return rc;
+	run->out = c->host->strdup(c, "");
+	run->err = c->host->strdup(c, "it has failed: I/O error\n");
+	run->status = 1;
+	return fault[0] == 's' ? c->host->fail(e, VMF_E_TIMEOUT, 0, NULL, "took too long") : 0;
+}
+
+static void make_faulty(void)
+{
+	static struct vmf_host host;
+
+	fault = getenv("CALL_FAULT");
+	if (!fault)
+		return;
+	host = *host_table();
+	host.run = faulty_run;
+	call.host = &host;
+}
+
+/* ---- the call ----------------------------------------------------------------------------- */
+
 static int do_verb(const char *verb, char **arg)
 {
 	if (is(verb, "check"))
@@ -186,6 +223,7 @@ int main(int argc, char **argv)
 		ops = &plugin->ops.storage;
 		host_call_init(&call, &services, opts, &id, "test", "disk-0", 0);
 		call.dry_run = getenv("CALL_DRY_RUN") != NULL;
+		make_faulty();
 		rc = do_verb(argv[at], words);
 	}
 	fflush(stdout);
@@ -194,6 +232,8 @@ int main(int argc, char **argv)
 	if (err.hint)
 		fprintf(stderr, "hint: %s\n", err.hint);
 	rc = rc == 0 ? 0 : err.code ? err.code : 125;
+	if (fault && programs < atoi(strchrnul(fault, ':') + 1))
+		rc = 99;
 	error_clear(&err);
 	conf_opts_free(opts);
 	plugin_teardown();

@@ -32,7 +32,8 @@ ok "the options are passed on" "$call" zfs cache=none aio=native discard=no dete
 says "all of them" '^cache none, aio native, discard 0, detect_zeroes 0$'
 fails "options that do not go together" 3 "$call" zfs cache=writeback aio=native attach web-0
 fails "a volume that is not there" 4 "$call" zfs attach nothing
-run zfs create -s -V 16M -o volmode=none tank/hidden
+run zfs create -s -V 16M tank/hidden
+rm "$(device hidden)" # as where udevd does not run
 fails "a volume without a device" 10 "$call" zfs device_timeout=500ms attach hidden
 says "the hint says why" 'hint: .*volmode'
 run zfs destroy tank/hidden
@@ -171,17 +172,19 @@ ok "and packs" [ "$(zfs get -H -o value,source compression tank/vms/res-0)" = "l
 run "$VMF" res set storage=whole
 ok "it goes" "$VMF" res destroy --yes
 run "$VMF" web create --disk 700M
-ok "most of the pool is written" bash -c "head -c 500000000 /dev/urandom | dd of='$(device web-0)' bs=1M conv=fsync"
+ok "most of the pool is written" bash -c "head -c 400000000 /dev/zero | tr '\0' x | dd of='$(device web-0)' bs=1M conv=fsync"
 run zpool sync
+# and all but 50 MiB of what is left is reserved
+run zfs create -o refreservation=$(($(zfs get -Hp -o value available tank) - 52428800)) tank/taken
 ok "vmf warns" "$VMF" more create --disk 16M
 says "with what is left" 'tank is [0-9]+% full, [0-9]+ MiB are left: guests on sparse volumes get errors'
 fails "a full copy of it has no room" 11 "$VMF" copy clone --from web --copy
 says "which is told beforehand" 'but copy-0 needs [0-9]+ MiB'
 ok "nothing is left of it" bash -c "no_own && ! zfs list tank/copy-0"
-ok "in the midst of a stream, too" bash -c "head -c 300000000 /dev/urandom | '$call' zfs receive got 300000000; [ \$? = 11 ]"
+ok "in the midst of a stream, too" bash -c "head -c 100000000 /dev/zero | tr '\0' x | '$call' zfs receive got 100000000; [ \$? = 11 ]"
 ok "nothing is left of that" bash -c "no_own && ! zfs list tank/got"
 ok "the pool can be left when it is full" bash -c "'$call' zfs send web-0 | head -c 1000000 | cmp -n 1000000 - '$(device web-0)'"
-ok "both go" bash -c "'$VMF' more destroy --yes && '$VMF' web destroy --yes"
+ok "both go" bash -c "'$VMF' more destroy --yes && '$VMF' web destroy --yes && zfs destroy tank/taken"
 
 # ---- names and options ------------------------------------------------------------------------------
 
@@ -219,28 +222,10 @@ ok "nor defined" [ ! -e "$VMF_HOME/etc/vms/x.conf" ]
 chmod 755 "$VMF_HOME" "$scratch"
 fails "an ordinary user" 8 setpriv --reuid 65534 --regid 65534 --clear-groups "$call" zfs create mine 1048576
 says "is told how to be allowed" 'hint: be root, or let root give you the right by .zfs allow'
-ok "vmf-plugin-check" "$top_builddir/vmf-plugin-check" --run "$VMF_PLUGIN_PATH/storage-zfs.so" dataset=tank/vms \
-	device_timeout=2s
+ok "vmf-plugin-check" "$top_builddir/vmf-plugin-check" --run --timeout 500 "$VMF_PLUGIN_PATH/storage-zfs.so" \
+	dataset=tank/vms device_timeout=2s
 ! grep -E '^not ok|SKIP' "$out"
 result $? "has nothing to say"
 ok "and leaves nothing" [ -z "$(everything)" ]
-
-# ---- many -------------------------------------------------------------------------------------------
-
-for n in $(seq 40); do
-	zfs create -s -V 1M "tank/many$n-0"
-done
-mkdir "$scratch/bin"
-cat >"$scratch/bin/zfs" <<END
-#!/bin/sh
-echo "\$@" >>"$scratch/zfs-calls"
-exec $(command -v zfs) "\$@"
-END
-chmod +x "$scratch/bin/zfs"
-ok "forty volumes are listed" bash -c "PATH='$scratch/bin:$PATH' '$call' zfs list many | wc -l | grep -x 40"
-ok "by one call of zfs" [ "$(wc -l <"$scratch/zfs-calls")" = 1 ]
-for n in $(seq 40); do
-	zfs destroy "tank/many$n-0"
-done
 
 plan_now

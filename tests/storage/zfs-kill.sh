@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: ISC
 #
 # vmf on ZFS is killed: at each step of its plans, and behind each change that zfs makes for it. Whatever the point, the
-# next command finds the old or the new state, a repeat succeeds, and in the end nothing is left.
+# next command finds the old or the new state, a repeat succeeds, nothing is left that nobody needs, and what is not vmf's
+# is as it was. zfs-kill-amid.sh does the same before and in the midst of each change.
 
 . "${0%/*}/zfs-lib.sh"
 mkdir "$scratch/bin"
@@ -16,27 +17,55 @@ new_pool >"$out" 2>&1 || {
 	exit 1
 }
 
-# zfs, with a SIGKILL for the one who called it behind the Nth call that changes something
+new_neighbours
+
+# zfs, with a SIGKILL for the one who called it: before the Nth call that changes something, while it is about to do it, or
+# behind it
 cat >"$scratch/bin/zfs" <<END
 #!/bin/bash
-$(command -v zfs) "\$@"
-status=\$?
-[ "\$1" != get ] || exit \$status
+zfs=$(command -v zfs)
+[ "\$1" != get ] || exec \$zfs "\$@"
 n=\$((\$(cat "$scratch/changes") + 1))
 echo \$n >"$scratch/changes"
-[ "\$n" != "\$ZFS_KILL" ] || kill -9 \$PPID
-exit \$status
+[ "\$n" = "\${ZFS_KILL#*:}" ] || exec \$zfs "\$@"
+case \$ZFS_KILL in
+before:*) kill -9 \$PPID ;;
+amid:*)
+	kill -9 \$PPID
+	sleep 0.4
+	exec \$zfs "\$@"
+	;;
+after:*)
+	\$zfs "\$@"
+	kill -9 \$PPID
+	;;
+esac
 END
 chmod +x "$scratch/bin/zfs"
 
-# killed_after N COMMAND...: its exit status is the command's
+# killed WHEN N COMMAND...: its exit status is the command's
+killed()
+{
+	local when=$1:$2
+
+	shift 2
+	echo 0 >"$scratch/changes"
+	{ PATH=$scratch/bin:$PATH ZFS_KILL=$when "$@"; } >"$out" 2>&1 </dev/null
+}
+
+killed_before()
+{
+	killed before "$@"
+}
+
+killed_amid()
+{
+	killed amid "$@"
+}
+
 killed_after()
 {
-	local n=$1
-
-	shift
-	echo 0 >"$scratch/changes"
-	{ PATH=$scratch/bin:$PATH ZFS_KILL=$n "$@"; } >"$out" 2>&1 </dev/null
+	killed after "$@"
 }
 
 # at_fault N COMMAND...
@@ -48,66 +77,52 @@ at_fault()
 	{ VMF_FAULT=kill:$n "$@"; } >"$out" 2>&1 </dev/null
 }
 
-# each_point HOW WHAT PREPARE CHECK COMMAND...: PREPARE puts the world as it is before, CHECK says whether all is well
-# after the next command on the VM. The least number of points is $least.
+# each_point WHAT PREPARE CHECK COMMAND...: PREPARE puts the world as it is before, CHECK says whether all is well after the
+# next command on the VM
 each_point()
 {
-	local how=$1 what=$2 prepare=$3 check=$4 n=0 status
+	local what=$1 prepare=$2 check=$3 how n status
 
-	shift 4
-	while :; do
-		n=$((n + 1))
-		$prepare >"$out" 2>&1 || {
-			result 1 "$what: preparation before point $n"
-			return
-		}
-		$how $n "$@" 2>/dev/null
-		status=$?
-		[ $status = 137 ] || break
-		[ "$1" != "$VMF" ] || "$VMF" "$2" status >>"$out" 2>&1 </dev/null
-		$check >>"$out" 2>&1
-		result $? "$what, $how $n"
+	shift 3
+	for how in $hows; do
+		# only vmf has plans
+		[ "$how$1" != "at_faultbash" ] || continue
+		for ((n = 1; ; n++)); do
+			$prepare >"$out" 2>&1 || {
+				result 1 "$what: preparation before point $n"
+				return
+			}
+			$how $n "$@" 2>/dev/null
+			status=$?
+			[ $status = 137 ] || break
+			[ "$1" != "$VMF" ] || "$VMF" "$2" status >>"$out" 2>&1 </dev/null
+			$check >>"$out" 2>&1 && no_orphans >>"$out" 2>&1 && neighbours_same >>"$out" 2>&1
+			result $? "$what, $how $n"
+		done
+		[ $status = 0 ] && [ $n -gt 1 ]
+		result $? "$what: without a kill it succeeds, after $((n - 1)) points ($how)"
 	done
-	[ $status = 0 ] && [ $n -gt "$least" ]
-	result $? "$what: without a kill it succeeds, after $((n - 1)) points ($how)"
 }
-
-defined()
-{
-	[ -e "$VMF_HOME/etc/vms/$1.conf" ]
-}
-
-gone() # VM...
-{
-	local vm
-
-	for vm; do
-		! defined "$vm" || "$VMF" "$vm" destroy --yes || return
-	done
-	[ -z "$(volumes)" ] || { everything && return 1; }
-}
+: "${hows:=killed_after at_fault}"
 
 # ---- create and destroy -----------------------------------------------------------------------------
 
 nothing()
 {
-	gone web
+	gone web && [ -z "$(own_volumes)" ]
 }
 
 # Definition and volumes are there, or neither of them.
 whole_or_nothing()
 {
 	if defined web; then
-		[ "$(volumes)" = "web-0 web-1 " ]
+		[ "$(own_volumes)" = "web-0 web-1 " ]
 	else
-		[ -z "$(everything)" ] && "$VMF" web create --disk 16M --disk 16M
+		[ -z "$(own_volumes)" ] && "$VMF" web create --disk 16M --disk 16M
 	fi && no_own
 }
 
-least=1
-each_point killed_after "create" nothing whole_or_nothing "$VMF" web create --disk 16M --disk 16M
-least=3
-each_point at_fault "create" nothing whole_or_nothing "$VMF" web create --disk 16M --disk 16M
+each_point "create" nothing whole_or_nothing "$VMF" web create --disk 16M --disk 16M
 
 made()
 {
@@ -119,13 +134,10 @@ gone_or_whole()
 	if defined web; then
 		"$VMF" web destroy --yes
 	fi
-	[ -z "$(everything)" ]
+	[ -z "$(own_volumes)" ]
 }
 
-least=1
-each_point killed_after "destroy" made gone_or_whole "$VMF" web destroy --yes
-least=2
-each_point at_fault "destroy" made gone_or_whole "$VMF" web destroy --yes
+each_point "destroy" made gone_or_whole "$VMF" web destroy --yes
 
 # ---- rename -----------------------------------------------------------------------------------------
 
@@ -139,24 +151,16 @@ one_name()
 {
 	"$VMF" new status
 	if defined web; then
-		[ "$(volumes)" = "web-0 web-1 " ] && has web-0 1 && has web-1 2
+		[ "$(own_volumes)" = "web-0 web-1 " ] && has web-0 1 && has web-1 2
 	else
-		[ "$(volumes)" = "new-0 new-1 " ] && has new-0 1 && has new-1 2
+		[ "$(own_volumes)" = "new-0 new-1 " ] && has new-0 1 && has new-1 2
 	fi
 }
 
-least=1
-each_point killed_after "rename" old_name one_name "$VMF" web rename new
-least=3
-each_point at_fault "rename" old_name one_name "$VMF" web rename new
+each_point "rename" old_name one_name "$VMF" web rename new
 old_name >"$out" 2>&1
 
 # ---- snapshots --------------------------------------------------------------------------------------
-
-names()
-{
-	"$VMF" web snapshots | cut -f 1,4 | tr '\t\n' ': '
-}
 
 without()
 {
@@ -169,16 +173,13 @@ without()
 
 all_or_none()
 {
-	case $(names) in
+	case $(names web) in
 	"" | "x:0,1 ") ;;
-	*) names && return 1 ;;
+	*) names web && return 1 ;;
 	esac
 }
 
-least=1
-each_point killed_after "snapshot" without all_or_none "$VMF" web snapshot x
-least=3
-each_point at_fault "snapshot" without all_or_none "$VMF" web snapshot x
+each_point "snapshot" without all_or_none "$VMF" web snapshot x
 
 three()
 {
@@ -188,16 +189,14 @@ three()
 
 rolled_back_or_not()
 {
-	case $(names) in
+	case $(names web) in
 	"x:0,1 ") has web-0 1 && has web-1 1 ;;
 	"x:0,1 y:0,1 z:0,1 ") has web-0 2 && has web-1 2 ;;
-	*) names && return 1 ;;
+	*) names web && return 1 ;;
 	esac
 }
 
-least=1
-each_point killed_after "rollback" three rolled_back_or_not "$VMF" web rollback x --later-too
-each_point at_fault "rollback" three rolled_back_or_not "$VMF" web rollback x --later-too
+each_point "rollback" three rolled_back_or_not "$VMF" web rollback x --later-too
 
 # ---- clones -----------------------------------------------------------------------------------------
 
@@ -213,7 +212,7 @@ clone_or_nothing()
 	if defined clone; then
 		has clone-0 3 && has clone-1 4
 	else
-		[ "$(volumes | sed 's/[.]vmf-[0-9a-f]* //g')" = "web-0 web-1 " ] && "$VMF" clone clone --from web "$@"
+		[ "$(own_volumes)" = "web-0 web-1 " ] && "$VMF" clone clone --from web "$@"
 	fi && "$VMF" clone destroy --yes && "$VMF" tidy clone --from web --copy && "$VMF" tidy destroy --yes && no_own
 }
 
@@ -222,13 +221,8 @@ copy_or_nothing()
 	clone_or_nothing --copy
 }
 
-least=5
-each_point killed_after "clone" origin_only clone_or_nothing "$VMF" clone clone --from web
-least=3
-each_point at_fault "clone" origin_only clone_or_nothing "$VMF" clone clone --from web
-least=3
-each_point killed_after "full copy" origin_only copy_or_nothing "$VMF" clone clone --from web --copy
-each_point at_fault "full copy" origin_only copy_or_nothing "$VMF" clone clone --from web --copy
+each_point "clone" origin_only clone_or_nothing "$VMF" clone clone --from web
+each_point "full copy" origin_only copy_or_nothing "$VMF" clone clone --from web --copy
 
 # of a snapshot: the volume through which that is read must go as well
 with_snapshot()
@@ -241,12 +235,11 @@ old_or_nothing()
 	if defined clone; then
 		has clone-0 3
 	else
-		[ "$(volumes | sed 's/[.]vmf-[0-9a-f]* //g')" = "web-0 web-1 " ] && "$VMF" clone clone --from web@x --copy
+		[ "$(own_volumes)" = "web-0 web-1 " ] && "$VMF" clone clone --from web@x --copy
 	fi && "$VMF" clone destroy --yes && no_own
 }
 
-least=7
-each_point killed_after "full copy of a snapshot" with_snapshot old_or_nothing "$VMF" clone clone --from web@x --copy
+each_point "full copy of a snapshot" with_snapshot old_or_nothing "$VMF" clone clone --from web@x --copy
 
 # ---- removing what clones stand on ------------------------------------------------------------------
 
@@ -261,11 +254,10 @@ clones_are_whole()
 {
 	has c1-0 1 && has c2-0 2 && has c3-0 3 && [ "$("$VMF" c3 snapshots | cut -f 1)" = a ] || return
 	! defined web || "$VMF" web destroy --yes || return
-	[ "$(volumes)" = "c1-0 c2-0 c3-0 " ] && has c1-0 1 && has c2-0 2 && has c3-0 3 && gone c1 c2 c3
+	[ "$(own_volumes)" = "c1-0 c2-0 c3-0 " ] && has c1-0 1 && has c2-0 2 && has c3-0 3 && gone c1 c2 c3
 }
 
-least=3
-each_point killed_after "removal" family clones_are_whole "$VMF" web destroy --yes
+each_point "removal" family clones_are_whole "$VMF" web destroy --yes
 gone web c1 c2 c3 >"$out" 2>&1
 
 # ---- a stream ---------------------------------------------------------------------------------------
@@ -277,14 +269,14 @@ not_received()
 
 received_or_not()
 {
-	"$call" zfs remove other && no_own && { has got 6 || [ -z "$(volumes)" ]; }
+	"$call" zfs remove other && no_own && { has got 6 || [ -z "$(own_volumes)" ]; }
 }
 
 filled 6 >"$scratch/stream"
-least=1
-each_point killed_after "receive" not_received received_or_not \
+each_point "receive" not_received received_or_not \
 	bash -c "exec '$call' zfs receive got 1048576 <'$scratch/stream'"
 
 ok "the volume goes" "$call" zfs remove got
-ok "and nothing is left" [ -z "$(everything)" ]
+ok "nothing is left" [ -z "$(own_volumes)" ]
+ok "the neighbours are as they were" neighbours_same
 plan_now

@@ -76,6 +76,59 @@ no_own()
 	! own
 }
 
+# What is not vmf's: a volume with snapshots and a clone, a filesystem, and the dataset's own mark, which all inherit.
+new_neighbours()
+{
+	zfs set vmf:owner=11111111-2222-3333-4444-555555555555 tank
+	zfs create tank/theirs && zfs create -s -V 4M tank/gold && put gold 7 && zfs snapshot tank/gold@one && put gold 8 &&
+		zfs snapshot tank/gold@two && zfs clone tank/gold@one tank/gold2 && device gold2 >/dev/null &&
+		neighbours >"$scratch/neighbours"
+}
+
+neighbours()
+{
+	zfs list -H -t all -o name,origin,vmf:owner -r tank/theirs tank/gold tank/gold2
+	sum gold
+	sum gold2
+}
+
+neighbours_same()
+{
+	neighbours | diff "$scratch/neighbours" -
+}
+
+# own_volumes: all but those, and those in the making
+own_volumes()
+{
+	volumes | tr ' ' '\n' | grep -Ev '^(gold2?|[.]vmf-.*)$' | tr '\n' ' '
+}
+
+no_orphans()
+{
+	[ "$("$VMF" --json storage orphans)" = "[]" ]
+}
+
+# names VM: its snapshots, with the disks that have them
+names()
+{
+	"$VMF" "$1" snapshots | cut -f 1,4 | tr '\t\n' ': '
+}
+
+defined()
+{
+	[ -e "$VMF_HOME/etc/vms/$1.conf" ]
+}
+
+# gone VM...: destroys those that are there
+gone()
+{
+	local vm
+
+	for vm; do
+		! defined "$vm" || "$VMF" "$vm" destroy --yes || return
+	done
+}
+
 # origin VOLUME
 origin()
 {

@@ -65,6 +65,8 @@ ok "volumes and snapshots with it" zfs list -H tank/fool-0@backup tank/fool-2@ba
 ok "a boot sector on a volume" make_bootable "$(device fool-0)" "this is fool"
 ok "boots" bash -c "'$VMF' fool start && '$VMF' fool console --until 'vmf-boot: count ' --timeout 100s </dev/null"
 says "and reads what is there" 'vmf-boot: disk says: this is fool'
+ok "it grows while it runs" "$VMF" fool disk resize 0 24M
+ok "and QEMU knows" bash -c "'$VMF' fool qmp query-named-block-nodes | grep -E 'virtual-size\": *25165824\\b'"
 ok "and stops" "$VMF" fool stop
 ok "both go" bash -c "'$VMF' fool destroy --yes && '$VMF' foo2 destroy --yes"
 ok "and nothing is left" [ -z "$(everything)" ]

@@ -8,6 +8,7 @@
 need_guest
 need_program qemu-io qemu-utils
 need_program jq jq
+need_program strace strace
 need_program sfdisk fdisk
 need_program mkfs.ext4 e2fsprogs
 mkdir -p "$VMF_HOME/etc" "$scratch/plugins" "$scratch/mapped"
@@ -37,6 +38,10 @@ sees_no()
 	guest web "for i in 1 2 3 4 5 6 7 8 9; do grep -q ' $1\$' /proc/partitions || break; sleep 0.5; done; ! grep ' $1\$' /proc/partitions" 60
 }
 
+cat >"$VMF_HOME/etc/vmf.conf" <<END
+storage "flat" { file-qcow2 { dir = "$scratch/mapped" format = "raw" } }
+END
+
 ok "a VM" "$VMF" web create --disk 16M
 cp "$VMF_HOME/etc/vms/web.conf" "$scratch/web.conf"
 ok "starts" "$VMF" web start
@@ -52,6 +57,11 @@ ok "and has what it wrote" guest web 'disk-check vdb' 60
 ok "the first disk grows, too" "$VMF" web disk resize 0 +16M
 ok "the guest sees that, too" sees vda 32768
 fails "it does not shrink" 12 "$VMF" web disk resize 1 16M
+ok "a raw one" "$VMF" web disk add 8M --storage flat --name flat
+ok "grows as well" "$VMF" web disk resize flat 20M
+ok "the guest sees that" sees vdc 20480
+fails "it is no image to copy while the guest has it" 7 "$VMF" other create --image "$scratch/mapped/web-flat.raw"
+ok "and goes" "$VMF" web disk rm flat --yes
 for bus in scsi nvme usb; do
 	ok "a $bus disk" "$VMF" web disk add 12M --bus $bus --name $bus
 done
@@ -131,6 +141,24 @@ removed_or_not()
 }
 
 each_point "disk rm of a running VM" runs_with_two removed_or_not web disk rm more --yes
+
+# grown, or as it was: in the storage and in QEMU alike
+grown_or_not()
+{
+	agrees && [ "$("$VMF" --json web drives | jq '.drives[] | select(.disk == "more") | .size_bytes')" = \
+		"$("$VMF" web qmp query-named-block-nodes | jq '.return[] | select(."node-name" == "disk-more") | .image."virtual-size"')" ]
+}
+
+each_fault "disk add of a running VM" runs_with_one agrees web disk add 4M --name more --bus scsi
+each_fault "disk rm of a running VM" runs_with_two removed_or_not web disk rm more --yes
+each_fault "disk resize of a running VM" runs_with_two grown_or_not web disk resize more 8M
+if strace -qq -o /dev/null true 2>"$out"; then
+	each_message "disk add of a running VM" runs_with_one agrees web disk add 4M --name more --bus scsi
+	each_message "disk rm of a running VM" runs_with_two removed_or_not web disk rm more --yes
+	each_message "disk resize of a running VM" runs_with_two grown_or_not web disk resize more 8M
+else
+	skip "killed before each message to QEMU" "not possible here: $(head -n 1 "$out")"
+fi
 ok "it stops" "$VMF" web stop
 ok "nothing of it runs" [ ! -e "$VMF_HOME/run/web" ]
 for disk in $("$VMF" web drives --names); do
@@ -178,10 +206,6 @@ END
 mkfs.ext4 -q -d "$scratch/files" -E offset=1048576 "$scratch/disk.raw" 32M
 truncate -s 16M "$scratch/whole.raw"
 mkfs.ext4 -q -d "$scratch/files" "$scratch/whole.raw"
-cat >"$VMF_HOME/etc/vmf.conf" <<END
-storage "flat" { file-qcow2 { dir = "$scratch/mapped" format = "raw" } }
-END
-
 # mounts: loop devices, mounts and processes of this home
 mounts()
 {
@@ -224,6 +248,7 @@ ok "unmounted" "$VMF" web disk umount parts
 ok "the image is whole" qemu-img check -q "$images/web-parts.qcow2"
 ok "mounted once more" "$VMF" web disk mount parts
 ok "has what was written" grep -qx changed "$VMF_HOME/lib/mnt/web/parts/part1/greeting"
+ok "in a folder that is root's alone" [ "$(stat -c %a "$VMF_HOME/lib/mnt")" = 700 ]
 ok "another one, too" "$VMF" web disk mount whole
 ok "its files are in the folder itself" grep -qx hello "$VMF_HOME/lib/mnt/web/whole/greeting"
 "$VMF" --dry-run web disk umount whole >"$out" 2>&1
@@ -247,6 +272,48 @@ fails "one that is not mounted" 4 "$VMF" web disk umount parts
 mkdir "$scratch/nobody" && chown 65534 "$scratch/nobody"
 fails "somebody who is not root" 8 setpriv --reuid=65534 --regid=65534 --clear-groups \
 	env HOME="$scratch/nobody" "$VMF" -C "$scratch/nobody" web disk umount 0
+
+# ---- trimmed ----------------------------------------------------------------------------------------
+
+# used DISK: KiB that it takes up
+used()
+{
+	"$VMF" --json web drives | jq --arg d "$1" '.drives[] | select(.disk == $d) | .used_bytes / 1024 | floor'
+}
+
+# a file that is removed again, and zeroes where there is no filesystem
+fill_and_empty()
+{
+	"$VMF" web disk mount "$1" "$scratch/at" --rw &&
+		head -c 12M /dev/urandom >"$scratch/at/part1/junk" && sync -f "$scratch/at/part1/junk" &&
+		rm "$scratch/at/part1/junk" && "$VMF" web disk umount "$1"
+}
+
+for disk in parts flat; do
+	ok "disk $disk is filled, and emptied" fill_and_empty $disk
+	case $disk in
+	parts) run qemu-io -f qcow2 -c 'write -P 0 40M 2M' "$images/web-parts.qcow2" ;;
+	*) run dd if=/dev/zero of="$scratch/mapped/web-flat.raw" bs=1M seek=40 count=2 conv=notrunc ;;
+	esac
+	[ "$(used $disk)" -gt 14000 ]
+	result $? "it still takes up what nobody needs"
+	ok "disk trim $disk" "$VMF" web disk trim $disk
+	says "says what it takes up now" "^web: disk $disk takes up .*, not 1[0-9.]+M any more\$"
+	[ "$(used $disk)" -lt 3000 ]
+	result $? "it is given back"
+	ok "the files are there" "$VMF" web disk mount $disk "$scratch/at"
+	ok "as they were" grep -q . "$scratch/at/part1/greeting"
+	fails "not while it is mounted" 6 "$VMF" web disk trim $disk
+	run "$VMF" web disk umount $disk
+	ok "nothing else is left" no_mounts
+done
+ok "the image is whole" qemu-img check -q "$images/web-parts.qcow2"
+"$VMF" --dry-run web disk trim parts >"$out" 2>&1
+says "a dry run says it" 'trim its filesystems, and give back what is zeroes'
+ok "a disk with nothing on it is trimmed as well" "$VMF" web disk trim empty
+"$VMF" --json web disk trim empty >"$out" 2>&1
+says "as JSON" '"disk":"empty","before_bytes":[0-9]+,"used_bytes":[0-9]+'
+fails "a disk that is not there" 4 "$VMF" web disk trim nine
 
 # somebody is in it
 run "$VMF" web disk mount parts "$scratch/at"
@@ -320,7 +387,17 @@ mounted()
 	[ -e "$VMF_HOME/lib/mounts/web" ] || "$VMF" web disk mount parts "$scratch/at"
 }
 
+trimmed_or_not()
+{
+	no_mounts && qemu-img check -q "$images/web-parts.qcow2" && "$VMF" web disk mount parts "$scratch/at" &&
+		mounted_or_not
+}
+
+each_point "disk trim" unmounted trimmed_or_not web disk trim parts
 each_point "disk umount" mounted mounted_or_not web disk umount parts
+each_fault "disk mount" unmounted mounted_or_not web disk mount parts "$scratch/at"
+each_fault "disk trim" unmounted trimmed_or_not web disk trim parts
+each_fault "disk umount" mounted mounted_or_not web disk umount parts
 
 # killed whenever: by the clock, not by the step
 for i in 1 2 3 4 5 6 7 8; do

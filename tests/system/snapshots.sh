@@ -7,6 +7,7 @@
 . "${top_srcdir:-.}/tests/lib.sh" || exit 1
 need_guest
 need_program qemu-io qemu-utils
+need_program strace strace
 mkdir -p "$VMF_HOME/etc"
 images=$VMF_HOME/lib/images
 
@@ -164,6 +165,8 @@ guest_goes_on()
 ok "the VM starts" "$VMF" web start
 ok "its guest is up" guest_ready web
 ok "its guest fills both disks" guest web 'disk-write vda 2 1 && disk-write vdb 2 1' 60
+ok "a dry run of a snapshot of the running VM" "$VMF" --dry-run web snapshot live
+says "has all disks in one step" 'make snapshot live of volume web-0 .*, of volume web-1 '
 ok "snapshot of the running VM" "$VMF" web snapshot live
 ok "its guest goes on" guest_goes_on
 ok "and fills them anew" guest web 'disk-write vda 2 2 && disk-write vdb 2 2' 60
@@ -308,8 +311,20 @@ running_or_all()
 	esac
 }
 
+with_live()
+{
+	"$VMF" web snapshots | grep -q '^x' || "$VMF" web snapshot x
+}
+
 ok "the VM starts once more" "$VMF" web start
 each_point "live snapshot" no_snapshot running_or_all web snapshot x
+each_fault "live snapshot" no_snapshot running_or_all web snapshot x
+if strace -qq -o /dev/null true 2>"$out"; then
+	each_message "live snapshot" no_snapshot running_or_all web snapshot x
+	each_message "live removal" with_live running_or_all web snapshot --delete x
+else
+	skip "killed before each message to QEMU" "not possible here: $(head -n 1 "$out")"
+fi
 ok "and stops" "$VMF" web stop
 
 # ---- reflinks --------------------------------------------------------------------------------------------

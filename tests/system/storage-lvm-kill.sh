@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: ISC
-# storage-lvm with the real LVM, killed at every step, in the storage guest.
+# storage-lvm with the real LVM, in the storage guest: vmf killed, and lvm failing, while volumes are made.
 
 . "${0%/*}/../lib.sh"
 

@@ -92,6 +92,13 @@ static int record_qmp(void *data, const char *command, const char *arguments, in
 	return 0;
 }
 
+static int refuse_qmp(void *data, const char *command, const char *arguments, int fd, const char *fd_name,
+	char **answer, struct vmf_error *e)
+{
+	record_qmp(data, command, arguments, fd, fd_name, answer, e);
+	return vmf_fail(e, VMF_E_STATE, 0, NULL, "no QEMU listens");
+}
+
 /* With a VM on the volume it is QEMU that is asked, on the slot's node. */
 START_TEST(snapshot_live)
 {
@@ -111,8 +118,12 @@ START_TEST(snapshot_live)
 	call.dry_run = 1;
 	OK(ops->snapshot(&call, "v", "new", &err));
 	REFUSED(ops->snapshot(&call, "v", "old", &err), VMF_E_EXISTS, "already");
-	ck_assert_str_eq(asked, "");
+	ck_assert_str_eq(asked, "query-status (null)");
 	call.dry_run = 0;
+	/* nor is there if it is off, and somebody else has the volume open */
+	services.qmp = refuse_qmp;
+	REFUSED(ops->snapshot(&call, "v", "new", &err), VMF_E_BUSY, "in use");
+	REFUSED(ops->grow(&call, "v", 8 << 20, &err), VMF_E_BUSY, "in use");
 	/* without a VM in the call there is nobody to ask */
 	call.vm = NULL;
 	REFUSED(ops->snapshot(&call, "v", "new", &err), VMF_E_BUSY, "in use");

@@ -458,7 +458,8 @@ END_TEST
 START_TEST(host_run_ends)
 {
 	const struct vmf_host *h = host_table();
-	const char *polite[] = {"sh", "-c", "trap 'echo tidied; exit 0' TERM; echo ready; while :; do sleep 0.05; done", NULL};
+	const char *polite[] = {"sh", "-c",
+		"trap 'echo tidied; exit 0' TERM; echo ready; while :; do sleep 0.05; done", NULL};
 	const char *stubborn[] = {"sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.05; done", NULL};
 	struct vmf_run run = {.size = sizeof(run), .argv = polite, .timeout_ms = 500};
 
@@ -533,6 +534,7 @@ int main(void)
 	tcase_add_test(loading, relative_path);
 	suite_add_tcase(suite, loading);
 	tcase_add_checked_fixture(host, setup, teardown);
+	tcase_set_timeout(host, 60);
 	tcase_add_test(host, host_basics);
 	tcase_add_test(host, host_run);
 	tcase_add_test(host, host_run_ends);

@@ -116,25 +116,6 @@ static void fails(int rc, int code, const char *words, const char *hint)
 	error_clear(&err);
 }
 
-/* One dataset as zfs get -Hp -o name,property,value,source says it. */
-#define FILESYSTEM(name, used, available, key, owner, source) \
-	name "\ttype\tfilesystem\t-\n" name "\tused\t" used "\t-\n" name "\tavailable\t" available \
-	     "\t-\n" name "\treferenced\t24576\t-\n" name "\tvolsize\t-\t-\n" name \
-	     "\tvolblocksize\t-\t-\n" name "\torigin\t-\t-\n" name "\tkeystatus\t" key "\t-\n" name \
-	     "\tvmf:owner\t" owner "\t" source "\n"
-#define VOLUME(name, used, size, origin, owner, source) \
-	name "\ttype\tvolume\t-\n" name "\tused\t" used "\t-\n" name "\tavailable\t671064064\t-\n" name \
-	     "\treferenced\t12288\t-\n" name "\tvolsize\t" size "\tlocal\n" name \
-	     "\tvolblocksize\t8192\tdefault\n" name "\torigin\t" origin "\t-\n" name \
-	     "\tkeystatus\t-\t-\n" name "\tvmf:owner\t" owner "\t" source "\n"
-#define TANK FILESYSTEM("tank", "135168", "671064064", "-", "-", "-")
-#define SNAPSHOT(name, creation, txg, clones, defer, owner, source) \
-	name "\ttype\tsnapshot\t-\n" name "\tused\t8192\t-\n" name "\treferenced\t1069056\t-\n" name \
-	     "\tvolsize\t16777216\t-\n" name "\tcreation\t" creation "\t-\n" name "\tcreatetxg\t" txg \
-	     "\t-\n" name "\tclones\t" clones "\t-\n" name "\tdefer_destroy\t" defer "\t-\n" name \
-	     "\tuserrefs\t0\t-\n" name "\tvmf:owner\t" owner "\t" source "\n"
-#define PLAIN "tank/web-0\ttype\tvolume\t-\ntank/web-0\tvmf:owner\t" UUID "\tlocal\n"
-
 static struct vmf_volume_list list;
 
 static const struct vmf_volume *volume(size_t i)
@@ -285,6 +266,23 @@ START_TEST(check_tells_what_is_wrong)
 }
 END_TEST
 
+START_TEST(check_believes_a_list_of_just_now)
+{
+	zfs_says(TANK VOLUME("tank/web-0", "0", "512", "-", UUID, "local"), "", 0);
+	ck_assert_int_eq(ops->list(&call, NULL, &list, &err), 0);
+	zfs_says("", "cannot open 'tank': dataset does not exist\n", 1);
+	ck_assert_int_eq(ops->check(&call, &pool, &err), 0);
+	ck_assert_uint_eq(pool.free_bytes, 671064064);
+	ck_assert_uint_eq(calls(), 1);
+	/* but not of another dataset, and a list is always made anew */
+	use("{\"dataset\": \"other\"}");
+	fails(ops->check(&call, &pool, &err), VMF_E_NOT_FOUND, "there is no dataset other", NULL);
+	use("{}");
+	fails(ops->list(&call, NULL, &list, &err), VMF_E_NOT_FOUND, "there is no dataset tank", NULL);
+	ck_assert_uint_eq(calls(), 3);
+}
+END_TEST
+
 START_TEST(check_looks_at_options)
 {
 	static const char *const names[] = {
@@ -352,6 +350,29 @@ START_TEST(snapshots_are_what_zfs_has_said)
 	fails(ops->rollback(&call, "web-0", "one", VMF_SNAPSHOT_LATER_TOO, &err), VMF_E_PERMISSION, "(@two)",
 		"tank/web-0@two");
 	fails(ops->remove(&call, "web-0", &err), VMF_E_NOT_FOUND, "there is no dataset tank", NULL);
+}
+END_TEST
+
+#define ROOM(available, reserved, own) \
+	PLAIN "tank/web-0\tavailable\t" available "\t-\ntank/web-0\trefreservation\t" reserved \
+	      "\tlocal\ntank/web-0\tusedbydataset\t" own "\t-\n"
+
+START_TEST(snapshots_need_room)
+{
+	zfs_says(ROOM("16777216", "0", "104857600"), "", 0);
+	ck_assert_int_eq(ops->snapshot(&call, "web-0", "a", &err), 0);
+	zfs_says(ROOM("16777215", "0", "104857600"), "", 0);
+	fails(ops->snapshot(&call, "web-0", "a", &err), VMF_E_NO_SPACE,
+		"tank has 15 MiB left, but a snapshot of web-0 needs 16 MiB", "make room");
+	/* 100 MiB are reserved, of which 60 are written: 40 of what is available are its own already */
+	zfs_says(ROOM("121634816", "104857600", "62914560"), "", 0);
+	ck_assert_int_eq(ops->snapshot(&call, "web-0", "a", &err), 0);
+	zfs_says(ROOM("121634815", "104857600", "62914560"), "", 0);
+	fails(ops->snapshot(&call, "web-0", "a", &err), VMF_E_NO_SPACE,
+		"tank has 75 MiB left, but a snapshot of web-0 needs 76 MiB", NULL);
+	/* all that is left is what it has reserved */
+	zfs_says(ROOM("16777216", "104857600", "0"), "", 0);
+	fails(ops->snapshot(&call, "web-0", "a", &err), VMF_E_NO_SPACE, "has 0 MiB left", NULL);
 }
 END_TEST
 
@@ -451,9 +472,11 @@ int main(void)
 	tcase_add_test(tcase, list_survives_odd_words);
 	tcase_add_test(tcase, check_tells_room);
 	tcase_add_test(tcase, check_tells_what_is_wrong);
+	tcase_add_test(tcase, check_believes_a_list_of_just_now);
 	tcase_add_test(tcase, check_looks_at_options);
 	tcase_add_test(tcase, snapshots_are_sorted_by_age);
 	tcase_add_test(tcase, snapshots_are_what_zfs_has_said);
+	tcase_add_test(tcase, snapshots_need_room);
 	tcase_add_test(tcase, rollback_says_what_it_would_drop);
 	tcase_add_test(tcase, dry_runs_only_look);
 	tcase_add_test(tcase, names_are_those_of_zfs);

@@ -85,4 +85,23 @@ static const char recorded_snapshots[] =
 	"tank/web-0#m\tuserrefs\t-\t-\n"
 	"tank/web-0#m\tvmf:owner\t-\t-\n";
 
+/* One dataset as zfs get -Hp -o name,property,value,source says it. */
+#define FILESYSTEM(name, used, available, key, owner, source) \
+	name "\ttype\tfilesystem\t-\n" name "\tused\t" used "\t-\n" name "\tavailable\t" available \
+	     "\t-\n" name "\treferenced\t24576\t-\n" name "\tvolsize\t-\t-\n" name \
+	     "\tvolblocksize\t-\t-\n" name "\torigin\t-\t-\n" name "\tkeystatus\t" key "\t-\n" name \
+	     "\tvmf:owner\t" owner "\t" source "\n"
+#define VOLUME(name, used, size, origin, owner, source) \
+	name "\ttype\tvolume\t-\n" name "\tused\t" used "\t-\n" name "\tavailable\t671064064\t-\n" name \
+	     "\treferenced\t12288\t-\n" name "\tvolsize\t" size "\tlocal\n" name \
+	     "\tvolblocksize\t8192\tdefault\n" name "\torigin\t" origin "\t-\n" name \
+	     "\tkeystatus\t-\t-\n" name "\tvmf:owner\t" owner "\t" source "\n"
+#define TANK FILESYSTEM("tank", "135168", "671064064", "-", "-", "-")
+#define SNAPSHOT(name, creation, txg, clones, defer, owner, source) \
+	name "\ttype\tsnapshot\t-\n" name "\tused\t8192\t-\n" name "\treferenced\t1069056\t-\n" name \
+	     "\tvolsize\t16777216\t-\n" name "\tcreation\t" creation "\t-\n" name "\tcreatetxg\t" txg \
+	     "\t-\n" name "\tclones\t" clones "\t-\n" name "\tdefer_destroy\t" defer "\t-\n" name \
+	     "\tuserrefs\t0\t-\n" name "\tvmf:owner\t" owner "\t" source "\n"
+#define PLAIN "tank/web-0\ttype\tvolume\t-\ntank/web-0\tvmf:owner\t" UUID "\tlocal\n"
+
 #endif

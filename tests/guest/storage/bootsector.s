@@ -7,7 +7,9 @@
  *	vmf-boot: disk says: TEXT	what somebody wrote at byte 512 of the disk, up to the end of the line
  *	vmf-boot: count N		a digit that it keeps at byte 1031, read, increased and written back: after 9 comes 0
  *
- * and counts once more, with a line, for each key pressed. "vmf-boot: disk error" if the disk cannot be read or written.
+ * and counts once more, with a line, for each key pressed. The key f fills the disk: a sector at each 64 KiB from 1 MiB
+ * on, whose first four bytes are its number; then it says "vmf-boot: filled". "vmf-boot: disk error" if the disk cannot be
+ * read or written.
  *
  *	as --32 -o b.o bootsector.s && ld -m elf_i386 -Ttext 0x7c00 -e 0 --oformat binary -o disk b.o && truncate -s 1M disk
  *
@@ -73,12 +75,37 @@ wait:
 	jz wait
 	movw $com1, %dx
 	inb %dx, %al
-	jmp count
+	cmpb $'f', %al
+	jne count
+
+	movb $0x48, %ah
+	movb drive, %dl
+	movw $size, %si
+	int $0x13
+	jc failed
+	movl $2048, text
+fill:
+	movl text, %eax
+	cmpl size + 16, %eax
+	jae filled
+	movl %eax, sector
+	movw $text, address
+	movb $0x43, %ah
+	call transfer
+	addl $128, text
+	jmp fill
+filled:
+	movw $full, %si
+	call print
+	call newline
+	jmp wait
 
 /* Reads (%ah 0x42) or writes (0x43) sector %cl from or to %bx. */
 disk:
-	movb %cl, sector
+	movzbl %cl, %ecx
+	movl %ecx, sector
 	movw %bx, address
+transfer:
 	movb drive, %dl
 	movw $packet, %si
 	xorb %al, %al
@@ -124,6 +151,7 @@ ready:	.asciz "vmf-boot: ready"
 says:	.asciz "vmf-boot: disk says: "
 counts:	.asciz "vmf-boot: count "
 error:	.asciz "vmf-boot: disk error"
+full:	.asciz "vmf-boot: filled"
 drive:	.byte 0
 
 	.balign 4
@@ -132,6 +160,8 @@ packet:	.byte 16, 0
 address:
 	.word 0, 0
 sector:	.quad 0
+size:	.word 30	/* what int 0x13 tells of the disk: the number of sectors is at 16 */
+	.fill 28
 
 	.org 510
 	.word 0xaa55

@@ -33,7 +33,7 @@ programs="bash dash basename cat chmod chown cksum cmp comm cp cut date dd df di
 	grep egrep fgrep head id install kill ln ls md5sum mkdir mkfifo mknod mktemp mv nice nl nohup nproc od paste printf pwd
 	readlink realpath rm rmdir sed seq sha256sum sleep sort split stat stdbuf stty sync tac tail tar tee test timeout touch
 	tr true truncate tty uname uniq wc xargs yes awk gzip blkid blockdev dmesg fallocate findmnt flock getopt losetup lsblk
-	mount mountpoint prlimit setpriv setsid umount unshare wipefs ip
+	mount mountpoint partx prlimit setpriv setsid umount unshare wipefs ip
 	mke2fs mkfs.ext4 dumpe2fs e2fsck fsck.ext4 resize2fs tune2fs qemu-system-x86_64 qemu-img qemu-io qemu-nbd
 	| jq ps pgrep fuser hexdump xxd strace"
 
