@@ -12,6 +12,7 @@
 #include "base/tty.h"
 #include "cli/cli.h"
 #include "remote/agent.h"
+#include "remote/claim.h"
 #include "remote/managed.h"
 
 static int notes_fd;
@@ -73,10 +74,23 @@ static int run_managed(
 		.layer = json_string_value(json_object_get(request, "layer")),
 	};
 	const char *name = words->items[0];
+	const json_t *wanted = json_object_get(request, "claim");
+	struct claim claim;
+	autoclose int lock = -1; /* until the VM is defined */
 	json_t *note;
 	int rc;
 
 	ctx->is_far = true;
+	if (wanted) {
+		claim_read(wanted, &claim);
+		rc = claim_take(ctx, &claim, &lock, err);
+		if (rc > 0) {
+			put_note(json_pack("{s:b}", "full", 1));
+			*exit_code = VMF_E_NO_SPACE;
+		}
+		if (rc != 0)
+			return rc < 0 ? -1 : 0;
+	}
 	rc = managed_begin(ctx, name, &managed, err);
 	if (rc != 0) {
 		if (rc > 0)

@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "base/proc.h"
+#include "cli/choose.h"
 #include "cli/far.h"
 #include "config/value.h"
 
@@ -166,6 +167,11 @@ static int run_chain(struct ctx *ctx, int argc, char **argv, int *exit_code, str
 	if (err->code) {
 		place_free(place);
 		return -1;
+	}
+	if (vm && !ctx->is_far && choose_is_wanted(vm, argc, argv)) {
+		rc = choose_chain(vm, argc, argv, exit_code, err);
+		vm_free(vm);
+		return rc;
 	}
 	if (place) {
 		rc = far_chain(vm, place, argc, argv, exit_code, err);

@@ -16,6 +16,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "cli/cli.h"
+#include "remote/claim.h"
 #include "remote/managed.h"
 #include "remote/remote.h"
 
@@ -25,8 +26,10 @@ struct far {
 	struct vm *vm;
 	struct place *place;
 	struct remote *remote;
-	char *name;   /* the VM's, which a chain may change */
-	json_t *note; /* what has become of its definition there, or NULL */
+	char *name;		   /* the VM's, which a chain may change */
+	const struct claim *claim; /* room that is to be taken, or NULL */
+	bool is_full;		   /* there was none */
+	json_t *note;		   /* what has become of its definition there, or NULL */
 };
 
 /* ---- where -------------------------------------------------------------------------------- */
@@ -50,27 +53,44 @@ static int next_call(struct cli_call *call, int argc, char **argv, int i)
 	return i < 0 ? argc : i;
 }
 
-/* Where a VM that is not defined yet is going to live, if the chain says so. The caller frees. */
-static char *wanted_host(int argc, char **argv)
+/* Where a VM that is not defined yet is going to live, if the chain or the class that it names says so. The
+ * caller frees. */
+static char *wanted_host(struct ctx *ctx, int argc, char **argv)
 {
+	struct vmf_error ignored = VMF_ERROR_INIT;
 	struct cli_call call;
+	const char *class_;
+	struct conf *conf;
 	char *host = NULL;
 
 	next_call(&call, argc, argv, 1);
-	if (call.verb && call.verb->run == verb_create)
-		host = str_dup(cli_option(&call, "--host", 0));
+	if (call.verb && call.verb->run == verb_create) {
+		class_ = cli_option(&call, "--class", 0);
+		conf = class_ ? ctx_class(ctx, class_, &ignored) : NULL;
+		if (conf && conf_is_set(conf_root(conf), "host"))
+			host = str_dup(conf_string(conf_root(conf), "host"));
+		if (cli_option(&call, "--host", 0))
+			str_set(&host, cli_option(&call, "--host", 0));
+	}
 	for (size_t i = 0; call.verb && call.verb->run == verb_set && i < call.args.count; i++)
 		if (str_starts(call.args.items[i], "host="))
 			str_set(&host, call.args.items[i] + 5);
 	free_call(&call);
+	error_clear(&ignored); /* `create` says it */
 	return host;
 }
 
 int far_place(struct vm *vm, int argc, char **argv, struct place **place, struct vmf_error *err)
 {
-	autofree char *host = vm->is_defined ? NULL : wanted_host(argc, argv);
+	autofree char *host = vm->is_defined ? NULL : wanted_host(vm->ctx, argc, argv);
 
 	*place = NULL;
+	if (str_equal(host ? host : conf_string(vm->root, "host"), "auto")) {
+		if (!vm->is_defined) /* choose.c's business */
+			return 0;
+		return vmf_fail(err, VMF_E_CONFIG, 0, "`create` chooses one; say here which it is",
+			"vm \"%s\": host = \"auto\" is no host", vm->name);
+	}
 	if (!host)
 		return place_of(vm, place, err);
 	if (!conf_find(vm->root, "host", host)) /* `create` says it best */
@@ -97,6 +117,8 @@ static void on_note(void *data, const json_t *note)
 {
 	struct far *far = data;
 
+	if (json_object_get(note, "full"))
+		far->is_full = true;
 	if (!json_object_get(note, "definition"))
 		return;
 	json_decref(far->note);
@@ -141,6 +163,8 @@ static int run_words(struct far *far, char **argv, int from, int to, bool more, 
 	json_object_set_new(request, "definition", text ? json_string(text) : json_null());
 	json_object_set_new(request, "layer", json_string(layer));
 	json_object_set_new(request, "more", json_boolean(more));
+	if (far->claim)
+		json_object_set_new(request, "claim", claim_json(far->claim));
 	if (text && !json_is_string(json_object_get(request, "definition"))) {
 		json_decref(request);
 		return vmf_fail(err, VMF_E_CONFIG, 0, NULL, "%s is no UTF-8", file);
@@ -281,4 +305,18 @@ int far_chain(
 	remote_close(far.remote);
 	free(far.name);
 	return rc;
+}
+
+int far_claim(struct vm *vm, struct place *place, int argc, char **argv, const struct claim *claim,
+	int *exit_code, struct vmf_error *err)
+{
+	struct far far = {.vm = vm, .place = place, .name = str_dup(vm->name), .claim = claim};
+	int rc = -1;
+
+	far.remote = remote_open(place, FAR_HELLO_MS, err);
+	if (far.remote)
+		rc = run_words(&far, argv, 1, argc, false, NULL, exit_code, err);
+	remote_close(far.remote);
+	free(far.name);
+	return rc == 0 && far.is_full ? 1 : rc;
 }

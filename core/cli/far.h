@@ -24,4 +24,12 @@ json_t *far_request(const struct ctx *ctx, int argc, char *const *argv);
 int far_run(struct remote *remote, json_t *request, struct strbuf *to,
 	void (*note)(void *data, const json_t *note), void *data, struct vmf_error *err);
 
+struct claim;
+
+/* The same for a first part that makes the VM, with room for it taken there. 1: there is no room. */
+int far_claim(struct vm *vm, struct place *place, int argc, char **argv, const struct claim *claim, int *exit_code,
+	struct vmf_error *err);
+/* What this host has, as `host info` says it; NULL and err. (hosts.c) */
+json_t *hosts_this(struct ctx *ctx, struct vmf_error *err);
+
 #endif

@@ -27,13 +27,15 @@ static json_t *capacity_json(const struct capacity *c)
 		(json_int_t)c->disk_bytes, "disk_free_bytes", (json_int_t)c->disk_free_bytes, "vms",
 		(json_int_t)c->vms, "vms_up", (json_int_t)c->vms_up, "load", c->load, "version", VMF_VERSION);
 
+	json_object_set_new(json, "cpus_defined", json_integer((json_int_t)c->cpus_defined));
+	json_object_set_new(json, "memory_defined_bytes", json_integer((json_int_t)c->memory_defined_bytes));
 	json_object_set_new(json, "temperature",
 		c->temperature_millicelsius == INT32_MIN ? json_null()
 							 : json_real(c->temperature_millicelsius / 1000.0));
 	return json;
 }
 
-static json_t *this_host(struct ctx *ctx, struct vmf_error *err)
+json_t *hosts_this(struct ctx *ctx, struct vmf_error *err)
 {
 	struct capacity c;
 
@@ -42,7 +44,7 @@ static json_t *this_host(struct ctx *ctx, struct vmf_error *err)
 
 int command_host_info(struct cli_call *call, struct vmf_error *err)
 {
-	json_t *json = this_host(call->ctx, err);
+	json_t *json = hosts_this(call->ctx, err);
 	const char *key;
 	json_t *value;
 
@@ -103,7 +105,7 @@ static int ask(struct cli_call *call, struct host_answers *hosts, struct vmf_err
 	json_decref(request);
 	for (size_t i = 0; i < hosts->count; i++)
 		if (!hosts->items[i].place && !hosts->items[i].error.code)
-			hosts->items[i].json = this_host(ctx, &hosts->items[i].error);
+			hosts->items[i].json = hosts_this(ctx, &hosts->items[i].error);
 	return 0;
 }
 

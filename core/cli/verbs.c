@@ -25,7 +25,8 @@ static const struct cli_option create_options[] = {
 	{"--image", "FILE", "the first disk is a copy of that image", NULL},
 	{"--cdrom", "FILE", "an image in the CD drive", "cdrom"},
 	{"--nic", "NET", "a NIC on that network; may be given again", NULL},
-	{"--host", "NAME", "where it lives", "host"},
+	{"--host", "NAME", "where it lives; auto: where there is most room", "host"},
+	{"--explain", NULL, "with --host auto: only show which host would be chosen, and why", NULL},
 	{"--template", "FILE", "a definition to start from", NULL},
 };
 static const struct cli_option drives_options[] = {{"--names", NULL, "titles and numbers only", NULL}};

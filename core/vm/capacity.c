@@ -63,17 +63,22 @@ int capacity_read(struct ctx *ctx, struct capacity *c, struct vmf_error *err)
 	for (size_t i = 0; i < names.count; i++) {
 		struct vmf_error ignored = VMF_ERROR_INIT;
 		struct vm_state state;
+		int64_t cpus, memory;
 		struct vm *vm;
 
-		c->vms++;
-		vm_state_read(ctx, names.items[i], &state);
-		if (state.phase == VM_OFF || state.phase == VM_SAVED || state.phase == VM_ENDED ||
-			state.phase == VM_CRASHED)
-			continue;
-		c->vms_up++;
 		vm = vm_load(ctx, names.items[i], true, &ignored);
-		c->cpus_used += vm ? conf_number(vm->root, "cpus") : 0;
-		c->memory_used_bytes += vm ? (int64_t)vm_memory_bytes(vm) : 0;
+		cpus = vm ? conf_number(vm->root, "cpus") : 0;
+		memory = vm ? (int64_t)vm_memory_bytes(vm) : 0;
+		c->vms++;
+		c->cpus_defined += cpus;
+		c->memory_defined_bytes += memory;
+		vm_state_read(ctx, names.items[i], &state);
+		if (state.phase != VM_OFF && state.phase != VM_SAVED && state.phase != VM_ENDED &&
+			state.phase != VM_CRASHED) {
+			c->vms_up++;
+			c->cpus_used += cpus;
+			c->memory_used_bytes += memory;
+		}
 		vm_free(vm);
 		error_clear(&ignored);
 	}

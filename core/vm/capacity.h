@@ -10,6 +10,7 @@ struct capacity {
 	int64_t memory_bytes, memory_used_bytes;
 	int64_t memory_free_bytes;	     /* as the kernel sees it */
 	int64_t disk_bytes, disk_free_bytes; /* of the storage for new disks; 0: unknown */
+	int64_t cpus_defined, memory_defined_bytes; /* of all VMs, whether they are up or not */
 	int64_t vms, vms_up;
 	double load;
 	int32_t temperature_millicelsius; /* INT32_MIN: unknown */
