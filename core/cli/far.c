@@ -23,6 +23,8 @@
 #define DEFINITION_MAX (4 << 20)
 
 struct far {
+	int argc; /* the chain */
+	char **argv;
 	struct vm *vm;
 	struct place *place;
 	struct remote *remote;
@@ -125,15 +127,56 @@ static void on_note(void *data, const json_t *note)
 	far->note = json_deep_copy(note);
 }
 
+/* Does the chain rename the VM to that? The other end is not free to choose. */
+static bool is_renamed_to(int argc, char **argv, const char *name)
+{
+	bool found = false;
+
+	for (int i = 1; i < argc;) {
+		struct cli_call call;
+
+		i = next_call(&call, argc, argv, i);
+		found = found || (call.verb && call.verb->run == verb_rename && call.args.count &&
+					 str_equal(call.args.items[0], name));
+		free_call(&call);
+	}
+	return found;
+}
+
+/* A definition that comes from that host says that the VM lives there, whatever else it says: else the host
+ * could have this one run what it likes. The caller frees; NULL and err. */
+static char *with_host(const struct far *far, const char *text, struct vmf_error *err)
+{
+	struct conf *trial = conf_copy(far->vm->ctx->with_default);
+	char *result = NULL;
+
+	if (conf_add_text(trial, far->vm->file, text, strlen(text), err) == 0)
+		result = str_equal(conf_string(conf_root(trial), "host"), far->place->name)
+				 ? str_dup(text)
+				 : conf_edit_text(
+					   &vm_schema, far->vm->file, text, "host", far->place->name, err);
+	conf_free(trial);
+	return result;
+}
+
 /* The definition here becomes what it is there. */
 static int take_note(struct far *far, struct vmf_error *err)
 {
 	const char *name = json_string_value(json_object_get(far->note, "name"));
+	const char *text = json_string_value(json_object_get(far->note, "definition"));
+	autofree char *own = NULL;
 	int rc = 0;
 
 	if (!far->note)
 		return 0;
-	if (!far->vm->ctx->dry_run)
+	if (!name || (!str_equal(name, far->name) && !is_renamed_to(far->argc, far->argv, name)))
+		rc = vmf_fail(
+			err, VMF_E_FAILED, 0, NULL, "host \"%s\" speaks of another vm", far->place->name);
+	if (rc == 0 && text) {
+		own = with_host(far, text, err);
+		rc = own ? json_object_set_new(far->note, "definition", json_string(own)) : -1;
+	}
+	if (rc == 0 && !far->vm->ctx->dry_run)
 		rc = managed_take(far->vm->ctx, far->name, far->note, err);
 	if (rc == 0)
 		str_set(&far->name, name);
@@ -285,7 +328,7 @@ static int run_part(struct far *far, int argc, char **argv, int *i, int *exit_co
 int far_chain(
 	struct vm *vm, struct place *place, int argc, char **argv, int *exit_code, struct vmf_error *err)
 {
-	struct far far = {.vm = vm, .place = place, .name = str_dup(vm->name)};
+	struct far far = {.vm = vm, .place = place, .argc = argc, .argv = argv, .name = str_dup(vm->name)};
 	int rc = 0;
 
 	for (int i = 1; rc == 0 && i < argc;) {
@@ -310,7 +353,12 @@ int far_chain(
 int far_claim(struct vm *vm, struct place *place, int argc, char **argv, const struct claim *claim,
 	int *exit_code, struct vmf_error *err)
 {
-	struct far far = {.vm = vm, .place = place, .name = str_dup(vm->name), .claim = claim};
+	struct far far = {.vm = vm,
+		.place = place,
+		.argc = argc,
+		.argv = argv,
+		.name = str_dup(vm->name),
+		.claim = claim};
 	int rc = -1;
 
 	far.remote = remote_open(place, FAR_HELLO_MS, err);

@@ -40,13 +40,13 @@ printf 'host = "auto"\nmemory = "64M"\n' >"$VMF_HOME/etc/classes/cloud.conf"
 ok "a class may say it" "$VMF" fourth create --class cloud
 ok "the definition has the name" lives fourth n3
 for vm in first second third fourth; do
-	ok "$vm goes" "$VMF" $vm destroy --yes
+	ok "$vm goes" "$VMF" "$vm" destroy --yes
 done
 
 # 12 find room, whoever is first; the others are told
 pids=
 for i in $(seq 16); do
-	"$VMF" many$i create --host auto --memory 64M >"$scratch/many.$i" 2>&1 &
+	"$VMF" "many$i" create --host auto --memory 64M >"$scratch/many.$i" 2>&1 &
 	pids="$pids $!"
 done
 made=0

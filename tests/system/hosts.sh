@@ -112,7 +112,15 @@ ok "a snapshot" "$VMF" web1 snapshot one snapshots
 says "is listed" 'one'
 ok "a clone beside it" "$VMF" -o host=n1 web3 clone --from web1
 says "is made there" '^web3: '
+grep -q '^host = "n1"' "$VMF_HOME/etc/vms/web3.conf"
+result $? "and this end knows where it is"
 ok "and goes again" "$VMF" web3 destroy --yes
+[ ! -e "$scratch/n1/etc/vms/web3.conf" ] && [ ! -e "$scratch/n1/lib/images/web3-0.qcow2" ]
+result $? "at both ends"
+ok "one that is said to live at this end" on n1 "$VMF" web1 set host=local
+ok "still lives" "$VMF" --json web1 info
+grep -q '^host = "n1"' "$VMF_HOME/etc/vms/web1.conf"
+result $? "where it lives"
 fails "destroy wants to be sure" 2 "$VMF" web1 destroy
 ok "destroy" "$VMF" web1 destroy --yes
 [ ! -e "$VMF_HOME/etc/vms/web1.conf" ] && [ ! -e "$scratch/n1/etc/vms/web1.conf" ] &&
