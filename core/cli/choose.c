@@ -18,7 +18,7 @@
 #include "remote/claim.h"
 #include "remote/hosts.h"
 
-#define ANSWER_MS 5000
+#define ANSWER_MS 10000
 
 struct choice {
 	struct vm *vm;
