@@ -20,11 +20,26 @@ static char *default_name(void)
 	return str_dup(text);
 }
 
+/* All that were named by --disk; strv_free() them. */
+static struct strv named_disks(const struct cli_call *call)
+{
+	struct strv disks = STRV_INIT;
+	const char *disk;
+
+	for (size_t i = 0; (disk = cli_option(call, "--disk", i)); i++)
+		strv_add(&disks, disk);
+	return disks;
+}
+
 int verb_snapshot(struct cli_call *call, struct vmf_error *err)
 {
 	const char *removed = cli_option(call, "--delete", 0);
+	autostrv struct strv disks = named_disks(call);
 	autofree char *name = NULL;
 
+	if (removed && disks.count)
+		return vmf_fail(
+			err, VMF_E_USAGE, 0, NULL, "snapshot: --delete is for all disks that have it");
 	if (removed && call->args.count)
 		return vmf_fail(err, VMF_E_USAGE, 0, NULL, "snapshot: make %s or delete %s, one at a time",
 			call->args.items[0], removed);
@@ -36,7 +51,7 @@ int verb_snapshot(struct cli_call *call, struct vmf_error *err)
 		return 0;
 	}
 	name = call->args.count ? str_dup(call->args.items[0]) : default_name();
-	if (vm_snapshot(call->vm, name, err) < 0)
+	if (vm_snapshot(call->vm, name, &disks, err) < 0)
 		return -1;
 	out_result(call, json_pack("{s:s}", "snapshot", name), "%s: snapshot %s", call->vm->name, name);
 	return 0;
@@ -90,9 +105,10 @@ int verb_snapshots(struct cli_call *call, struct vmf_error *err)
 int verb_rollback(struct cli_call *call, struct vmf_error *err)
 {
 	const char *name = call->args.items[0];
+	autostrv struct strv disks = named_disks(call);
+	uint32_t flags = cli_option(call, "--later-too", 0) ? VMF_SNAPSHOT_LATER_TOO : 0;
 
-	if (vm_rollback(
-		    call->vm, name, cli_option(call, "--later-too", 0) ? VMF_SNAPSHOT_LATER_TOO : 0, err) < 0)
+	if (vm_rollback(call->vm, name, &disks, flags, err) < 0)
 		return -1;
 	out_result(call, json_pack("{s:o}", "rolled_back_to", out_string(name)), "%s: rolled back to %s",
 		call->vm->name, name);

@@ -83,8 +83,12 @@ static const struct cli_option console_options[] = {
 static const struct cli_option monitor_options[] = {
 	{"--escape", "KEY", "the key that leaves, as in ^]; none: no key does", NULL},
 };
-static const struct cli_option snapshot_options[] = {{"--delete", "NAME", "remove that one", NULL}};
+static const struct cli_option snapshot_options[] = {
+	{"--disk", "DISK", "only of that disk; may be given again", NULL},
+	{"--delete", "NAME", "remove that one", NULL},
+};
 static const struct cli_option rollback_options[] = {
+	{"--disk", "DISK", "only that disk; may be given again", NULL},
 	{"--later-too", NULL, "also where the store must drop later snapshots for it", NULL},
 };
 static const struct cli_option clone_options[] = {
@@ -166,10 +170,10 @@ const struct cli_verb cli_verbs[] = {
 		verb_disk_mount},
 	{"disk umount", NULL, ARGS_ONE, "DISK", "unmount it", NO_OPTIONS, VERB_MAY_MISS | VERB_BROKEN,
 		verb_disk_umount},
-	{"snapshot", NULL, ARGS_OPTIONAL, "[NAME] [--delete NAME]",
+	{"snapshot", NULL, ARGS_OPTIONAL, "[NAME] [--disk DISK] [--delete NAME]",
 		"keep the state of all its disks under a name", OPTIONS(snapshot_options), 0, verb_snapshot},
 	{"snapshots", NULL, ARGS_NONE, "", "its snapshots", NO_OPTIONS, 0, verb_snapshots},
-	{"rollback", NULL, ARGS_ONE, "NAME [--later-too]",
+	{"rollback", NULL, ARGS_ONE, "NAME [--disk DISK] [--later-too]",
 		"put all its disks back to a snapshot; what came after is lost", OPTIONS(rollback_options), 0,
 		verb_rollback},
 	{"clone", NULL, ARGS_NONE, "[--from VM[@SNAPSHOT]] [--copy] [--cow]",

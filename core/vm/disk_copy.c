@@ -31,12 +31,16 @@ static int check_snapshots(const struct vm_disk *d, const struct vm_call *call, 
 		"it has snapshots, which would be lost");
 }
 
-static void plan_rename(
-	struct vm *vm, struct plan *plan, const struct vm_disk *d, const char *from, const char *to)
+/* BESIDE: as long as there is a volume of that name, TO is what this has renamed; NULL: that is plain anyway.
+ */
+static void plan_rename(struct vm *vm, struct plan *plan, const struct vm_disk *d, const char *from,
+	const char *to, const char *beside)
 {
 	json_t *record = vm_record(vm, d->plugin, d->opts, d->instance, d->slot, d->index, from);
 
 	json_object_set_new(record, "new", json_string(to));
+	if (beside)
+		json_object_set_new(record, "beside", json_string(beside));
 	plan_add(plan, &step_volume_rename, record, "rename volume %s of storage \"%s\" (%s) to %s", from,
 		d->instance, d->plugin->name, to);
 }
@@ -86,8 +90,8 @@ static int plan_swap(struct vm *vm, struct plan *plan, const struct vm_disk *d, 
 	new->name = fresh;
 	if (plan_leftover(vm, plan, d, old, err) < 0 || plan_volume(vm, plan, new, err) < 0)
 		return -1;
-	plan_rename(vm, plan, d, d->volume, old);
-	plan_rename(vm, plan, d, fresh, d->volume);
+	plan_rename(vm, plan, d, d->volume, old, NULL);
+	plan_rename(vm, plan, d, fresh, d->volume, old);
 	plan_then(plan, &step_volume_remove,
 		vm_record(vm, d->plugin, d->opts, d->instance, d->slot, d->index, old),
 		"remove volume %s of storage \"%s\" (%s)", old, d->instance, d->plugin->name);

@@ -205,6 +205,9 @@ static int show(struct vm *vm, const struct vm_recorded *r, const struct vm_call
 		return -1;
 	if (json_is_true(json_object_get(record, "readonly")))
 		block.readonly = 1;
+	if (json_is_true(json_object_get(record, "trims")))
+		block.discard = 1;
+	json_object_set_new(record, "device", json_boolean(block.n_layers && block.layers[0].is_device));
 	return export_start(vm, r->slot, &block, paths, err);
 }
 
@@ -297,7 +300,7 @@ static char *choose_folder(
 }
 
 static int check_mountable(
-	struct vm *vm, const struct vm_disk *d, bool writable, bool *is_map, struct vmf_error *err)
+	struct vm *vm, const struct vm_disk *d, const struct vm_mount *m, bool *is_map, struct vmf_error *err)
 {
 	const struct vmf_storage_ops *ops = &d->plugin->ops.storage;
 	struct mount_paths paths;
@@ -309,14 +312,14 @@ static int check_mountable(
 	mount_paths_free(&paths);
 	if (is_there)
 		return vmf_fail(err, VMF_E_STATE, 0, "`disk umount` it first", "it is mounted already");
-	*is_map = (vm_disk_caps(vm, d) & VMF_STORAGE_MAP) && ops->map;
+	*is_map = (vm_disk_caps(vm, d) & VMF_STORAGE_MAP) && ops->map && !(m->trims && ops->attach);
 	if (!*is_map && !ops->attach)
 		return vmf_fail(err, VMF_E_UNSUPPORTED, 0, "`disk export` it, and mount the file",
 			"storage \"%s\" (%s) cannot %s", d->instance, d->plugin->name,
 			"give volumes to this host");
 	if (vm_disk_exists(vm, d, &v, err) < 0)
 		return -1;
-	return writable ? vm_need_bare(vm, d, &v, err) : 0;
+	return m->writable ? vm_need_bare(vm, d, &v, err) : 0;
 }
 
 int plan_show(struct vm *vm, const struct vm_disk *d, struct plan *plan, const struct vm_mount *m,
@@ -326,14 +329,15 @@ int plan_show(struct vm *vm, const struct vm_disk *d, struct plan *plan, const s
 	bool is_map = false, made;
 
 	if (vm_disk_off(vm, err) < 0 || (m->writable && vm_need_no_memory(vm, err) < 0) ||
-		check_mountable(vm, d, m->writable, &is_map, err) < 0)
+		check_mountable(vm, d, m, &is_map, err) < 0)
 		return -1;
 	folder = choose_folder(vm, d, m->folder, &made, err);
 	if (!folder)
 		return -1;
-	*record = json_pack("{s:s, s:s, s:s, s:b, s:b, s:b, s:b, s:o}", "slot", d->slot, "title", d->title,
-		"folder", folder, "made", made, "own", !m->folder, "readonly", !m->writable, "map", is_map,
-		"disk", vm_record(vm, d->plugin, d->opts, d->instance, d->slot, d->index, d->volume));
+	*record = json_pack("{s:s, s:s, s:s, s:b, s:b, s:b, s:b, s:b, s:o}", "slot", d->slot, "title",
+		d->title, "folder", folder, "made", made, "own", !m->folder, "trims", m->trims, "readonly",
+		!m->writable, "map", is_map, "disk",
+		vm_record(vm, d->plugin, d->opts, d->instance, d->slot, d->index, d->volume));
 	plan_add(plan, &step_mount_record, json_incref(*record), "note in %s/mounts that it is mounted",
 		vm->ctx->paths.lib);
 	plan_add(plan, &step_mount_image, NULL,

@@ -17,7 +17,7 @@ static int rename_volume(struct vm *vm, json_t *args, bool back, struct vmf_erro
 	const char *new_name = json_string_value(json_object_get(args, "new"));
 	struct vm_recorded r;
 	struct vm_call call;
-	const char *from, *to;
+	const char *from, *to, *beside = json_string_value(json_object_get(args, "beside"));
 	int rc = 0;
 
 	if (vm_recorded_load(vm, args, &r, err) < 0)
@@ -29,6 +29,10 @@ static int rename_volume(struct vm *vm, json_t *args, bool back, struct vmf_erro
 		struct vmf_volume v;
 
 		rc = vm_volume_look(r.plugin, &call, from, &v, err);
+		if (rc < 0 || !v.name)
+			goto out;
+		/* undone before: what is called so now is what was there first */
+		rc = beside ? vm_volume_look(r.plugin, &call, beside, &v, err) : 0;
 		if (rc < 0 || !v.name)
 			goto out;
 	}
@@ -99,6 +103,7 @@ static int plan_volumes(struct vm *vm, struct plan *plan, const char *new_name, 
 		struct vm_disk *d = &vm->disks[i];
 		autofree char *volume = NULL;
 		struct vmf_volume v;
+		struct vm_call call;
 		json_t *record;
 
 		/* a volume that the definition calls by a name of its own keeps it */
@@ -111,6 +116,10 @@ static int plan_volumes(struct vm *vm, struct plan *plan, const char *new_name, 
 		if (vm_disk_volume(vm, d, &v, err) < 0 || vm_need_bare(vm, d, &v, err) < 0)
 			return -1;
 		volume = str_printf("%s%s", new_prefix, d->volume + n);
+		vm_call_disk(vm, d, &call);
+		call.call.dry_run = 1;
+		if (v.name && d->plugin->ops.storage.rename(&call.call, d->volume, volume, err) < 0)
+			return vmf_context(err, "storage \"%s\": volume \"%s\"", d->instance, d->volume);
 		record = vm_record(vm, d->plugin, d->opts, d->instance, d->slot, d->index, d->volume);
 		json_object_set_new(record, "new", json_string(volume));
 		plan_add(plan, &step_volume_rename, record, "rename volume %s to %s in storage \"%s\" (%s)",

@@ -165,14 +165,33 @@ static int need_caps(
 		caps & VMF_STORAGE_SNAPSHOT ? "" : " of running VMs");
 }
 
-/* A disk that the guest cannot write to is always as it was. */
-static size_t count_disks(const struct vm *vm)
+/* A disk that the guest cannot write to is always as it was. ONLY: titles; NULL or none: all. */
+static bool is_wanted(const struct vm_disk *d, const struct strv *only)
+{
+	return !d->readonly && (!only || !only->count || strv_has(only, d->title));
+}
+
+static size_t count_disks(const struct vm *vm, const struct strv *only)
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < vm->n_disks; i++)
-		n += !vm->disks[i].readonly;
+		n += is_wanted(&vm->disks[i], only);
 	return n;
+}
+
+static int check_only(struct vm *vm, const struct strv *only, struct vmf_error *err)
+{
+	for (size_t i = 0; only && i < only->count; i++) {
+		const struct vm_disk *d = vm_disk_find(vm, only->items[i], err);
+
+		if (!d)
+			return -1;
+		if (d->readonly)
+			return vmf_fail(err, VMF_E_STATE, 0, "leave it out: it is always as it was",
+				"disk \"%s\" is read-only", d->title);
+	}
+	return 0;
 }
 
 static json_t *record(struct vm *vm, const struct vm_disk *d, const char *name)
@@ -189,7 +208,7 @@ static int take(struct vm *vm, struct vmf_error *err)
 	if (vm_need_unlocked(vm, err) < 0 || (!vm->ctx->dry_run && vm_lock(vm, err) < 0) ||
 		vm_resolve(vm, err) < 0)
 		return -1;
-	if (count_disks(vm) == 0)
+	if (count_disks(vm, NULL) == 0)
 		return vmf_fail(err, VMF_E_STATE, 0, "`newimg` makes one",
 			"it has no disk that could have snapshots");
 	return 0;
@@ -229,8 +248,8 @@ static int check_snapshot(
 }
 
 /* Off: a step for each disk. Alive: one for all. */
-static int plan_snapshot(
-	struct vm *vm, struct plan *plan, const char *name, bool is_alive, struct vmf_error *err)
+static int plan_snapshot(struct vm *vm, struct plan *plan, const char *name, const struct strv *only,
+	bool is_alive, struct vmf_error *err)
 {
 	autostrv struct strv texts = STRV_INIT;
 	autofree char *text = NULL;
@@ -239,7 +258,7 @@ static int plan_snapshot(
 	for (size_t i = 0; i < vm->n_disks; i++) {
 		const struct vm_disk *d = &vm->disks[i];
 
-		if (d->readonly)
+		if (!is_wanted(d, only))
 			continue;
 		if (check_snapshot(vm, d, name, is_alive, err) < 0) {
 			json_decref(disks);
@@ -275,7 +294,7 @@ static int ask_state(struct vm *vm, bool *is_alive, bool *runs, struct vmf_error
 	return 0;
 }
 
-int vm_snapshot(struct vm *vm, const char *name, struct vmf_error *err)
+int vm_snapshot(struct vm *vm, const char *name, const struct strv *only, struct vmf_error *err)
 {
 	struct plan *plan = plan_new(vm, "snapshot", true);
 	bool is_alive = false, runs = false;
@@ -285,6 +304,8 @@ int vm_snapshot(struct vm *vm, const char *name, struct vmf_error *err)
 	if (rc == 0)
 		rc = take(vm, err);
 	if (rc == 0)
+		rc = check_only(vm, only, err);
+	if (rc == 0)
 		rc = vm_need_unwritten(vm, err);
 	if (rc == 0)
 		rc = ask_state(vm, &is_alive, &runs, err);
@@ -292,10 +313,10 @@ int vm_snapshot(struct vm *vm, const char *name, struct vmf_error *err)
 		return finish(vm, plan, rc, err);
 	/* QEMU makes a single one between two of the guest's writes by itself; of several some may be made by
 	 * others */
-	guest = runs && count_disks(vm) > 1 ? json_pack("{s:b}", "was_running", 1) : NULL;
+	guest = runs && count_disks(vm, only) > 1 ? json_pack("{s:b}", "was_running", 1) : NULL;
 	if (guest)
 		plan_add(plan, &step_save_pause, json_incref(guest), "pause the guest");
-	rc = plan_snapshot(vm, plan, name, is_alive, err);
+	rc = plan_snapshot(vm, plan, name, only, is_alive, err);
 	if (guest)
 		plan_add(plan, &step_guest_resume, guest, "let the guest go on");
 	return finish(vm, plan, rc, err);
@@ -353,7 +374,7 @@ int vm_snapshots(struct vm *vm, struct vm_snapshots *all, struct vmf_error *err)
 	*all = (struct vm_snapshots){.n_disks = 0};
 	if (vm_resolve(vm, err) < 0)
 		return -1;
-	all->n_disks = count_disks(vm);
+	all->n_disks = count_disks(vm, NULL);
 	for (size_t i = 0; i < vm->n_disks; i++) {
 		const struct vm_disk *d = &vm->disks[i];
 		struct vmf_snapshot_list list;
@@ -455,7 +476,8 @@ static int plan_rollback(struct vm *vm, struct plan *plan, const struct vm_disk 
 	return 0;
 }
 
-int vm_rollback(struct vm *vm, const char *name, uint32_t flags, struct vmf_error *err)
+int vm_rollback(
+	struct vm *vm, const char *name, const struct strv *only, uint32_t flags, struct vmf_error *err)
 {
 	struct plan *plan = plan_new(vm, "rollback", true);
 	struct vm_snapshots all = {.n_disks = 0};
@@ -464,6 +486,8 @@ int vm_rollback(struct vm *vm, const char *name, uint32_t flags, struct vmf_erro
 
 	/* what the disks hold now is gone with the first one: from there on the only way is forward */
 	plan_forward(plan);
+	if (rc == 0)
+		rc = check_only(vm, only, err);
 	if (rc == 0)
 		rc = vm_need_off(vm, err);
 	if (rc == 0 && !vm->ctx->dry_run)
@@ -480,7 +504,7 @@ int vm_rollback(struct vm *vm, const char *name, uint32_t flags, struct vmf_erro
 		rc = no_such(&all, name, err);
 	vm_snapshots_free(&all);
 	for (size_t i = 0; rc == 0 && i < vm->n_disks; i++)
-		if (!vm->disks[i].readonly)
+		if (is_wanted(&vm->disks[i], only))
 			rc = plan_rollback(vm, plan, &vm->disks[i], name, flags, err);
 	return finish(vm, plan, rc, err);
 }

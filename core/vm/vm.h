@@ -347,13 +347,13 @@ struct vm_snapshots {
 	size_t n_disks; /* of the VM, but for read-only ones, which have none */
 };
 
-/* All disks or none; a running guest is paused meanwhile. */
-int vm_snapshot(struct vm *vm, const char *name, struct vmf_error *err);
+/* All disks or none; a running guest is paused meanwhile. ONLY: titles of the disks that are meant; NULL or none: all. */
+int vm_snapshot(struct vm *vm, const char *name, const struct strv *only, struct vmf_error *err);
 int vm_snapshots(struct vm *vm, struct vm_snapshots *all, struct vmf_error *err);
 void vm_snapshots_free(struct vm_snapshots *all);
 int vm_snapshot_remove(struct vm *vm, const char *name, struct vmf_error *err);
 /* Of a VM that is off. FLAGS: VMF_SNAPSHOT_*. */
-int vm_rollback(struct vm *vm, const char *name, uint32_t flags, struct vmf_error *err);
+int vm_rollback(struct vm *vm, const char *name, const struct strv *only, uint32_t flags, struct vmf_error *err);
 
 enum vm_clone_how { CLONE_ANY, CLONE_COW, CLONE_COPY };
 
@@ -424,6 +424,7 @@ int vm_disk_export(struct vm *vm, const char *title, struct vm_disk_export *expo
 struct vm_mount {
 	const char *folder; /* NULL: below LIB/mnt; missing or empty */
 	bool writable;
+	bool trims;         /* what is discarded must reach the volume: a loop device on a block device discards nothing */
 	json_t *record;     /* set, the caller's: "folder", "readonly", "parts": [{"part", "type", "path" or "why"}] */
 };
 int vm_disk_mount(struct vm *vm, const char *title, struct vm_mount *mount, struct vmf_error *err);

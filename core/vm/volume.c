@@ -145,6 +145,20 @@ static int detach(const struct vm_recorded *r, const struct vm_call *call, struc
 	return r->plugin->ops.storage.detach ? r->plugin->ops.storage.detach(&call->call, r->volume, err) : 0;
 }
 
+/* What attach has opened is ours: as long as it is open the volume is in use. */
+static void close_layers(const struct vmf_block *block)
+{
+	size_t stride = block->layer_stride ? block->layer_stride : sizeof(*block->layers);
+
+	for (size_t i = 0; i < block->n_layers; i++) {
+		const struct vmf_block_layer *layer =
+			(const void *)((const char *)block->layers + i * stride);
+
+		if (layer->fd > STDERR_FILENO)
+			close(layer->fd);
+	}
+}
+
 int volume_convert(const struct vm_recorded *r, const struct vm_call *call, const struct conversion *c,
 	struct vmf_error *err)
 {
@@ -175,6 +189,7 @@ int volume_convert(const struct vm_recorded *r, const struct vm_call *call, cons
 		strv_add(&argv, c->to_file ? file : volume);
 		rc = image_convert(&argv, what, c->bytes, err);
 	}
+	close_layers(&block);
 	return detach(r, call, rc < 0 ? NULL : err) < 0 ? -1 : rc;
 }
 
@@ -259,9 +274,11 @@ const struct step step_volume_import = {"volume-import", volume_import, volume_u
 /* ---- plans -------------------------------------------------------------------------------- */
 
 /* Says before anything is done what would surely fail. */
-static int check_new(const struct vm_disk *probe, const struct vm_call *call, struct vmf_error *err)
+static int check_new(const struct vm_disk *probe, const struct vm_call *call, uint64_t size_bytes,
+	bool dry_run, struct vmf_error *err)
 {
 	const struct vmf_storage_ops *ops = &probe->plugin->ops.storage;
+	struct vm_call dry = *call;
 	struct vmf_pool pool = {.size = sizeof(pool)};
 	struct vmf_volume v;
 
@@ -272,6 +289,10 @@ static int check_new(const struct vm_disk *probe, const struct vm_call *call, st
 	if (v.name)
 		return vmf_fail(err, VMF_E_EXISTS, 0, "choose another name, or remove that volume first",
 			"there is a volume %s already (%s)", probe->volume, v.id ? v.id : probe->volume);
+	/* the store's word on size and room; where it is not dry, the step is undone */
+	dry.call.dry_run = 1;
+	if (dry_run && ops->create && ops->create(&dry.call, probe->volume, size_bytes, err) < 0)
+		return vmf_context(err, "volume \"%s\"", probe->volume);
 	return 0;
 }
 
@@ -330,7 +351,7 @@ int plan_volume(struct vm *vm, struct plan *plan, const struct new_volume *new, 
 	probe.plugin = in.plugin;
 	probe.opts = opts;
 	vm_call_disk(vm, &probe, &call);
-	rc = check_new(&probe, &call, err);
+	rc = check_new(&probe, &call, new->size_bytes, vm->ctx->dry_run, err);
 	if (rc < 0)
 		vmf_context(err, "storage \"%s\"", in.name);
 	else if (new->image)

@@ -45,6 +45,7 @@ static bool ask(const char *dm_name, uint32_t flags, struct lvm_dm *dm)
 	if (rc < 0 || r.head.target_count < 1 || (r.head.flags & DM_BUFFER_FULL_FLAG))
 		return false;
 	dm->is_suspended = r.head.flags & DM_SUSPEND_FLAG;
+	dm->is_open = r.head.open_count > 0;
 	target = (const void *)(r.room + r.head.data_start);
 	snprintf(dm->type, sizeof(dm->type), "%s", target->target_type);
 	snprintf(dm->params, sizeof(dm->params), "%s", (const char *)(target + 1));

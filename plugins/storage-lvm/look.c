@@ -4,10 +4,13 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lvm.h"
 
+#define OPEN_MS 50
+#define OPEN_TRIES 40
 #define FULL 9500 /* hundredths: a pool with more in it is too full for anything new */
 
 /* ---- looking ------------------------------------------------------------------------------ */
@@ -165,7 +168,15 @@ int lvm_must_be_ours(const struct lvm *s, const struct lvm_lv *v, const char *do
 
 int lvm_must_be_closed(const struct lvm *s, const struct lvm_lv *v, struct vmf_error *err)
 {
+	const char *name = lvm_dm_name(s->c, s->vg, v->lv, "");
+	struct lvm_dm dm = {.is_open = v->is_open};
+
 	if (!v->is_open)
+		return 0;
+	/* udev looks into a device that was written to when that is closed */
+	for (unsigned tries = 0; lvm_dm_status(name, &dm) && dm.is_open && tries < OPEN_TRIES; tries++)
+		nanosleep(&(struct timespec){0, OPEN_MS * 1000000}, NULL);
+	if (!dm.is_open)
 		return 0;
 	return s->h->fail(err, VMF_E_BUSY, 0,
 		s->h->printf(s->c, "stop the VM that uses it, or unmount it; `lsof %s` tells what does",

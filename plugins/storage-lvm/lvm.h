@@ -193,6 +193,7 @@ struct lvm_dm {
 	char type[16];    /* of the first target: "thin", "snapshot", ... */
 	char params[256];
 	bool is_suspended;
+	bool is_open;
 };
 
 /* False: there is no such device, or we may not ask. */

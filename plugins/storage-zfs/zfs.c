@@ -71,7 +71,7 @@ int zv_zfs_failed(const struct vmf_call *c, const struct vmf_run *run, struct vm
 
 /* ---- what was told ------------------------------------------------------------------------ */
 
-#define BELIEVED_MS 1000
+#define BELIEVED_MS 10000
 
 static struct told {
 	char *question, *answer;

@@ -85,7 +85,7 @@ int zv_zfs_failed(const struct vmf_call *c, const struct vmf_run *run, struct vm
 /* Runs zfs, whose argv[0] is "zfs". What it refuses as busy (udev looks at each new device) is tried again for a while,
  * in which others may have the store's lock. */
 int zv_zfs(struct zv_store *s, const char *const *argv, struct vmf_error *err);
-/* Runs `zfs get`: 0 if it ran, whatever it said. What is told to a call whose `records` is set is believed for a second by
+/* Runs `zfs get`: 0 if it ran, whatever it said. What is told to a call whose `records` is set is believed for ten seconds by
  * those whose `may_recall` is: a snapshot is planned and then made, which needs no second look. */
 int zv_ask(struct zv_store *s, const char *const *argv, struct vmf_run *run, struct vmf_error *err);
 /* What was told to that question, if it still counts; a copy, or NULL. */

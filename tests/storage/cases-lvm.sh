@@ -1,13 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: ISC
-# The table of cases that all stores have in common, on LVM: STORES="thick thin" (cases.sh). Runs in the storage guest.
+# The table of cases that all stores have in common, on LVM (cases.sh): STORES (thin; with VMF_LONG thick, too). Runs in the
+# storage guest.
 
 . "${0%/*}/lib.sh"
 
 mkdir -p "$VMF_HOME/etc"
 ok "a volume group with a thin pool" bash -c "vgcreate -q vg0 /dev/vda /dev/vdb &&
 	lvcreate -qq -y --type thin-pool -L 300M -n pool vg0"
-for STORE in ${STORES:-thick thin}; do
+for STORE in ${STORES:-thin ${VMF_LONG:+thick}}; do
 	rm -rf "${VMF_HOME:?}"/etc/vms
 	cat >"$VMF_HOME/etc/vmf.conf" <<-END
 		accel = "tcg"

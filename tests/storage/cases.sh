@@ -153,6 +153,13 @@ case_is "whatever becomes of that"                            0    4    0    0  
 case_is "the later one: who drops it says so"                 0    4    0    0    4  -- a snapshot --delete two
 case_is "a snapshot goes"                                     0    4    0    0    0  -- a snapshot --delete one
 case_is "once more"                                           4    4    4    4    4  -- a snapshot --delete one
+case_is "of one disk"                                         0   12    0    0    0  -- a snapshot part --disk 1
+case_is "of a disk that is not there"                         4    4    4    4    4  -- a snapshot lost --disk 7
+case_is "back to one that not all disks have"                 4    4    4    4    4  -- a rollback part
+put a 1 14
+case_is "that one alone"                                      0    4    0    0    0  -- a rollback part --disk 1
+[ "$STORE" = raw ] || case_has a 1 11
+case_is "it goes"                                             0    4    0    0    0  -- a snapshot --delete part
 ok "$STORE: none is left" [ -z "$("$VMF" a snapshots)" ]
 
 put a 0 4

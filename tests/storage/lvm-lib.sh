@@ -161,6 +161,8 @@ done
 # watch COMMAND...: runs it with lvm's programs watched
 watch()
 {
+	# udevd opens a device once somebody has written to it: such a one is looked at twice
+	udevadm settle -t 60
 	: >"$calls"
 	: >"$calls.looks"
 	PATH=$watched:$PATH "$@"

@@ -50,7 +50,8 @@ ok "rollback" "$VMF" foo rollback one
 ok "puts the disks back" marked /dev/vg0/foo-1 first
 ok "and keeps the snapshot" is origin foo-1.one foo-1
 ok "destroy" watch "$VMF" foo destroy --yes
-called "takes two commands for a thick volume with snapshots" lvs lvremove lvremove lvs lvremove lvremove
+# with further storages of LVM a look at what those have, as that may stand on it
+called "takes two commands for a thick volume with snapshots" lvs lvs lvs lvremove lvremove lvs lvremove lvremove
 
 # ---- thin ---------------------------------------------------------------------------------------------
 
@@ -64,15 +65,15 @@ ok "a clone of it" watch "$VMF" two clone --from tin@one
 called "takes one command" lvs lvcreate
 ok "has what it had" marked /dev/vg0/two-0 first
 ok "rollback" watch "$VMF" tin rollback one
-called "is a new snapshot under the old name" lvs lvcreate lvrename lvrename lvremove
+called "is a new snapshot under the old name" lvs lvs lvcreate lvrename lvrename lvremove
 ok "puts the disk back" marked /dev/vg0/tin-0 first
 ok "rename" "$VMF" tin rename tan
 ok "its snapshots go with it" is pool_lv tan-0.one pool
 ok "destroy" watch "$VMF" tan destroy --yes
-called "takes one command for a thin volume and its snapshots" lvs lvremove
+called "takes one command for a thin volume and its snapshots" lvs lvs lvremove
 ok "the clone is there" marked /dev/vg0/two-0 first
 ok "storage list" watch "$VMF" storage list
-says "shows size and free" 'volume group vg0.*1\.9+[0-9]*G'
+says "shows size and free" 'volume group vg0.*2G.*1\.8G'
 says "and how full a thin pool is" 'thin pool vg0/pool.*200M.*[0-9]+%.*[0-9]+%'
 called "takes one look at all storages of a volume group, and one at the one that is not there" lvs lvs
 [ -z "$("$VMF" storage orphans 2>"$out")" ]

@@ -12,6 +12,73 @@ storage "z" { zfs { } }
 END
 ok "the pool is made" new_pool
 
+# ---- how often zfs is run ---------------------------------------------------------------------------
+
+mkdir "$scratch/bin"
+cat >"$scratch/bin/zfs" <<END
+#!/bin/sh
+echo "\$@" >>"$scratch/zfs-calls"
+exec $(command -v zfs) "\$@"
+END
+chmod +x "$scratch/bin/zfs"
+
+# costs NAME N COMMAND...: it succeeds, and runs zfs N times at most
+costs()
+{
+	local name=$1 most=$2 n
+
+	shift 2
+	: >"$scratch/zfs-calls"
+	PATH=$scratch/bin:$PATH "$@" >"$out" 2>&1 </dev/null && n=$(wc -l <"$scratch/zfs-calls") && cat "$scratch/zfs-calls" >>"$out" &&
+		[ "$n" -le "$most" ] && { [ "$n" -ge 1 ] || [ "$most" = 0 ]; }
+	result $? "$name: $n calls of zfs, at most $most"
+}
+
+costs "a new VM with a disk" 3 "$VMF" web newimg
+put web-0 1
+costs "a snapshot: one that makes it" 3 "$VMF" web snapshot one
+costs "a copy-on-write clone of it: one that makes it" 3 "$VMF" c1 clone --from web@one
+costs "one of the disk as it is: three" 5 "$VMF" c2 clone --from web
+costs "a start" 1 "$VMF" web start
+costs "a snapshot of a running VM" 3 "$VMF" web snapshot two
+costs "a stop" 0 "$VMF" web stop
+costs "a roll back" 6 "$VMF" web rollback two
+costs "a removal" 5 "$VMF" c2 destroy --yes
+ok "all go" bash -c "'$VMF' c1 destroy --yes && '$VMF' web destroy --yes"
+ok "nothing is left" [ -z "$(everything)" ]
+
+# ---- what is missing --------------------------------------------------------------------------------
+
+run "$VMF" web newimg
+put web-0 1
+for verb in "web newimg" "web drives" "web start" "web snapshot x" "new clone --from web" "web destroy --yes" "storage volumes z"; do
+	mount --bind /dev/null "$(command -v zfs)"
+	# shellcheck disable=SC2086 # words
+	fails "$verb without zfs" 9 "$VMF" $verb
+	umount "$(command -v zfs)"
+	says "names the package" 'hint: .*zfsutils-linux'
+done
+ok "the volume is as it was" has web-0 1
+ok "the pool is left alone" zpool export tank
+for verb in "web newimg" "web drives" "web snapshot x" "web destroy --yes"; do
+	# shellcheck disable=SC2086 # words
+	fails "$verb without the pool" 4 "$VMF" $verb
+	says "names the pool" 'hint: zpool import tank'
+done
+ok "the module is unloaded" modprobe -r zfs
+mv /lib/modules/*/zfs.ko "$scratch/"
+depmod -a
+fails "without the module nothing is made" 9 "$VMF" web newimg
+says "which is said" 'ZFS module.*|/dev/zfs'
+says "with its package" 'hint: .*zfs-dkms'
+mv "$scratch/zfs.ko" /lib/modules/*/
+depmod -a
+ok "with it" modprobe zfs
+ok "and the pool" zpool import -d /dev tank
+ok "it goes on" "$VMF" web newimg
+ok "the first is as it was" has web-0 1
+ok "it goes" "$VMF" web destroy --yes
+
 # ---- mounts -----------------------------------------------------------------------------------------
 
 # little_endian NUMBER: four bytes
@@ -66,73 +133,6 @@ ok "and is unmounted" "$VMF" web disk umount 0
 ok "nothing of it is left" bash -c "[ -z \"\$(losetup -a)\" ] && [ -z \"\$('$VMF' --json web info | grep -o 'of the host')\" ]"
 ok "back to before" "$VMF" web rollback mounted
 ok "it has what it had" [ "$(sum web-0)" = "$before" ]
-ok "it goes" "$VMF" web destroy --yes
-
-# ---- how often zfs is run ---------------------------------------------------------------------------
-
-mkdir "$scratch/bin"
-cat >"$scratch/bin/zfs" <<END
-#!/bin/sh
-echo "\$@" >>"$scratch/zfs-calls"
-exec $(command -v zfs) "\$@"
-END
-chmod +x "$scratch/bin/zfs"
-
-# costs NAME N COMMAND...: it succeeds, and runs zfs N times at most
-costs()
-{
-	local name=$1 most=$2 n
-
-	shift 2
-	: >"$scratch/zfs-calls"
-	PATH=$scratch/bin:$PATH "$@" >"$out" 2>&1 </dev/null && n=$(wc -l <"$scratch/zfs-calls") && cat "$scratch/zfs-calls" >>"$out" &&
-		[ "$n" -ge 1 ] && [ "$n" -le "$most" ]
-	result $? "$name: $n calls of zfs, at most $most"
-}
-
-costs "a new VM with a disk" 3 "$VMF" web newimg
-put web-0 1
-costs "a snapshot: one that makes it" 3 "$VMF" web snapshot one
-costs "a copy-on-write clone of it: one that makes it" 3 "$VMF" c1 clone --from web@one
-costs "one of the disk as it is: three" 5 "$VMF" c2 clone --from web
-costs "a start" 1 "$VMF" web start
-costs "a snapshot of a running VM" 3 "$VMF" web snapshot two
-costs "a stop" 1 "$VMF" web stop
-costs "a roll back" 6 "$VMF" web rollback two
-costs "a removal" 5 "$VMF" c2 destroy --yes
-ok "all go" bash -c "'$VMF' c1 destroy --yes && '$VMF' web destroy --yes"
-ok "nothing is left" [ -z "$(everything)" ]
-
-# ---- what is missing --------------------------------------------------------------------------------
-
-run "$VMF" web newimg
-put web-0 1
-for verb in "web newimg" "web drives" "web start" "web snapshot x" "new clone --from web" "web destroy --yes" "storage volumes z"; do
-	mount --bind /dev/null "$(command -v zfs)"
-	# shellcheck disable=SC2086 # words
-	fails "$verb without zfs" 9 "$VMF" $verb
-	umount "$(command -v zfs)"
-	says "names the package" 'hint: .*zfsutils-linux'
-done
-ok "the volume is as it was" has web-0 1
-ok "the pool is left alone" zpool export tank
-for verb in "web newimg" "web drives" "web snapshot x" "web destroy --yes"; do
-	# shellcheck disable=SC2086 # words
-	fails "$verb without the pool" 4 "$VMF" $verb
-	says "names the pool" 'hint: zpool import tank'
-done
-ok "the module is unloaded" modprobe -r zfs
-mv /lib/modules/*/zfs.ko "$scratch/"
-depmod -a
-fails "without the module nothing is made" 9 "$VMF" web newimg
-says "which is said" 'ZFS module.*|/dev/zfs'
-says "with its package" 'hint: .*zfs-dkms'
-mv "$scratch/zfs.ko" /lib/modules/*/
-depmod -a
-ok "with it" modprobe zfs
-ok "and the pool" zpool import -d /dev tank
-ok "it goes on" "$VMF" web newimg
-ok "the first is as it was" has web-0 1
 ok "it goes" "$VMF" web destroy --yes
 
 # ---- many -------------------------------------------------------------------------------------------

@@ -450,6 +450,7 @@ ok "its files are there" grep -qx hello "$scratch/at/part1/greeting"
 fails "its VM does not start" 6 "$VMF" map start
 ok "it is unmounted" "$VMF" map disk umount os
 ok "and mapped no more" test ! -e "$scratch/example/map-os.mapped"
+ok "it is trimmed" "$VMF" map disk trim os
 ok "nothing is left" no_mounts
 
 plan_now

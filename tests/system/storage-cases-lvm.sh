@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: ISC
-# The table of cases that all stores have in common, on the real LVM, thick and thin: tests/storage/cases-lvm.sh.
+# The table of cases that all stores have in common, on the real LVM: tests/storage/cases-lvm.sh.
 
 . "${0%/*}/../lib.sh"
 

@@ -26,7 +26,7 @@ EOF
 
 # For lvcreate and what it loads, for machines and networks.
 modules="virtio_pci virtio_blk virtio_console dm_mod dm_snapshot dm_thin_pool dm_mirror dm_raid raid1 dm_cache
-	dm_cache_smq dm_crypt dm_zero loop nbd tun bridge veth 8021q"
+	dm_cache_smq dm_crypt dm_zero fuse loop nbd tun bridge veth 8021q"
 
 # Copied from this machine, which has them as it builds and tests vmf there; those after the bar if they are there.
 programs="bash dash basename cat chmod chown cksum cmp comm cp cut date dd df diff dirname du echo env expr false find fmt
@@ -35,7 +35,7 @@ programs="bash dash basename cat chmod chown cksum cmp comm cp cut date dd df di
 	tr true truncate tty uname uniq wc xargs yes awk gzip blkid blockdev dmesg fallocate findmnt flock getopt losetup lsblk
 	mount mountpoint partx prlimit setpriv setsid umount unshare wipefs ip
 	mke2fs mkfs.ext4 dumpe2fs e2fsck fsck.ext4 resize2fs tune2fs qemu-system-x86_64 qemu-img qemu-io qemu-nbd
-	| jq ps pgrep fuser hexdump xxd strace"
+	| jq ps pgrep fuser hexdump xxd strace qemu-storage-daemon"
 
 packages="lvm2 dmsetup dmeventd thin-provisioning-tools udev zfsutils-linux"
 

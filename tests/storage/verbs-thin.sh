@@ -1,0 +1,12 @@
+#!/bin/bash
+# SPDX-License-Identifier: ISC
+# One table of what vmf's verbs on disks mean, on a store that the host need not have: thin. Runs in the storage guest.
+
+. "${0%/*}/lib.sh"
+# shellcheck disable=SC2034 # verbs.sh and stores.sh ask for both
+{
+	store=thin
+	dry=$([ -z "${VMF_LONG-}" ] || echo yes)
+}
+. "${0%/*}/verbs.sh"
+plan_now
