@@ -79,7 +79,7 @@ host_add()
 		PidFile none
 		MaxSessions 100
 		MaxStartups 100
-		SetEnv VMF_PLUGIN_PATH=$VMF_PLUGIN_PATH
+		SetEnv VMF_PLUGIN_PATH=$VMF_PLUGIN_PATH HOME=$dir
 	END
 	echo "$ip $(cat "$dir/host_key.pub")" >>"$scratch/known_hosts"
 	# every mount in there is private: nothing of it is seen outside
