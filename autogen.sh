@@ -127,11 +127,13 @@ guest() {
 # ---- building ---------------------------------------------------------------------------------------
 
 make_configure() {
-	for program in autoreconf automake libtoolize pkg-config; do
+	for program in autoreconf aclocal libtoolize pkg-config; do
 		command -v $program >/dev/null ||
 			die "$program is missing" "Debian: apt-get install autoconf automake libtool pkg-config"
 	done
-	autoreconf -fi
+	# Libtool's macros first. autoreconf runs aclocal, copies them, and runs aclocal again; with both in one second autom4te
+	# takes what it has kept of the first for the second, and the macros would be in no tarball.
+	aclocal -I m4 && libtoolize --copy --force && rm -rf autom4te.cache && autoreconf -fi
 }
 
 # Whether ./configure is there and no older than what it is made from; make looks after the rest.

@@ -118,9 +118,10 @@ int verb_rollback(struct cli_call *call, struct vmf_error *err)
 /* Its next disk is a clone of a volume: STORE:NAME, or NAME in the VM's default storage. GOLD: as the setting
  * says it. */
 static int clone_volume(
-	struct cli_call *call, const char *volume, bool gold, enum vm_clone_how how, struct vmf_error *err)
+	struct cli_call *call, const char *word, bool gold, enum vm_clone_how how, struct vmf_error *err)
 {
 	struct vm *vm = call->vm;
+	autofree char *volume = str_dup(word); /* the setting is read again once the disk is there */
 	const char *colon = strchr(volume, ':'), *at = strrchr(volume, '@');
 	autofree char *store = colon ? str_ndup(volume, (size_t)(colon - volume)) : NULL;
 	autofree char *name = NULL;

@@ -375,6 +375,7 @@ static void forget(struct vm *vm)
 	vm->n_disks = vm->n_nics = 0;
 	vm->class_ = NULL;
 	vm->is_resolved = false;
+	memset(&vm->seen, 0, sizeof(vm->seen));
 	conf_free(vm->conf);
 	conf_free(vm->master);
 	vm->conf = vm->master = NULL;

@@ -78,6 +78,7 @@ static int find_volumes(struct vm *vm, struct vmf_error *err)
 		conf_opts_free(opts);
 		return -1;
 	}
+	vm->seen = (struct vm_seen){.instance = instance, .list = list, .is_fresh = true};
 	for (size_t i = 0; i < list.count; i++)
 		if (volume_number(vm_volume_at(&list, i)->name, prefix) >= 0)
 			strv_add(&found, vm_volume_at(&list, i)->name);
@@ -126,6 +127,7 @@ char *vm_next_volume(struct vm *vm, const char *instance, struct vmf_error *err)
 
 int vm_resolve(struct vm *vm, struct vmf_error *err)
 {
+	vm->seen.is_fresh = false;
 	if (vm->is_resolved)
 		return 0;
 	if (find_volumes(vm, err) < 0)

@@ -107,6 +107,11 @@ struct vm {
 	size_t n_nics;
 	struct vm_display display;
 	bool is_resolved;
+	struct vm_seen {
+		const char *instance; /* the store, NULL: none was asked */
+		struct vmf_volume_list list;
+		bool is_fresh;
+	} seen; /* what vm_resolve() was told of the VM's volumes, until it is called again */
 	struct arena arena;
 
 	/* the run folder */
@@ -204,8 +209,8 @@ void ctx_forget_volumes(struct ctx *ctx);
 /* The volumes of the call's store whose names begin with PREFIX. They live as long as the VM. */
 int vm_volumes_list(struct vm *vm, const struct plugin *plugin, const struct vm_call *call, const char *prefix,
 	struct vmf_volume_list *list, struct vmf_error *err);
-/* Those of all disks, in their order, each all 0 if it is not there: one question for each store. The array lives as long
- * as the VM, and is there even if a store fails. */
+/* Those of all disks, in their order, each all 0 if it is not there: one question for each store, none to that which
+ * vm_resolve() has just asked. The array lives as long as the VM, and is there even if a store fails. */
 int vm_disk_volumes(struct vm *vm, struct vmf_volume **volumes, struct vmf_error *err);
 /* VMF_E_STATE if a volume of another storage of this kind stands on VOLUME, the disk's: of those in its own storage the
  * plugin knows. */

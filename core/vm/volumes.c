@@ -130,17 +130,28 @@ static char *common_prefix(const struct vm *vm, const struct vm_disk *first)
 	return prefix;
 }
 
+/* Has vm_resolve() just been told of all volumes of D's store whose names begin so? */
+static bool was_seen(const struct vm *vm, const struct vm_disk *d, const char *prefix)
+{
+	autofree char *own = vm_volume_prefix(vm);
+	autofree char *dashed = str_printf("%s-", own);
+	bool has_own = d->section && d->section->n_sections;
+
+	return vm->seen.is_fresh && !has_own && str_equal(vm->seen.instance, d->instance) &&
+	       str_starts(prefix, dashed);
+}
+
 static int look_into(
 	struct vm *vm, size_t first, struct vmf_volume *volumes, bool *known, struct vmf_error *err)
 {
 	const struct vm_disk *d = &vm->disks[first];
 	autofree char *prefix = common_prefix(vm, d);
-	struct vmf_volume_list list;
+	struct vmf_volume_list list = vm->seen.list;
 	struct vm_call call;
 	int rc;
 
 	vm_call_disk(vm, d, &call);
-	rc = vm_volumes_list(vm, d->plugin, &call, prefix, &list, err);
+	rc = was_seen(vm, d, prefix) ? 0 : vm_volumes_list(vm, d->plugin, &call, prefix, &list, err);
 	if (rc < 0) {
 		vmf_context(err, "disk \"%s\": storage \"%s\"", d->title, d->instance);
 		list.count = 0;

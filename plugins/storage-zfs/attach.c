@@ -35,6 +35,7 @@ int zv_attach(const struct vmf_call *c, const char *name, struct vmf_block *bloc
 	if (zv_open(c, &s, err) < 0 || zv_name_check(&s, name, err) < 0)
 		return -1;
 	if (c->dry_run) {
+		s.may_recall = true; /* a VM with many disks asks once */
 		if (zv_look(&s, ZV_INSIDE, NULL, err) < 0 || !zv_find_or_fail(&s, name, err))
 			return -1;
 	} else {

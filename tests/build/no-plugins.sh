@@ -5,6 +5,7 @@
 . "${0%/*}/common.sh"
 
 need_tree
+export VMF_HOME=$scratch/home # not that of the machine
 builds "no plugins" none --enable-plugins=no && {
 	vmf=$scratch/none/vmf
 	ok "vmf plugin list" "$vmf" plugin list

@@ -138,7 +138,7 @@ run qemu-img create -q -f qcow2 -F qcow2 -b "$images/base-0.qcow2" "$scratch/oth
 bad "nor what another storage's volume stands on" 6 'volume upper of storage "other" stands on' base destroy --yes
 bad "as a disk" 6 'volume upper of storage "other" stands on' base disk rm 0 --yes
 bad "nor is it replaced" 6 'stands on' base disk import 0 "$scratch/gold.raw" --yes
-bad "nor renamed" 6 'stands on' base rename top
+bad "nor renamed" 6 'stands on' base rename higher
 mv "$VMF_HOME/etc/vms/base.conf" "$scratch/base.conf"
 fails "nor removed as an orphan" 1 "$VMF" storage orphans --remove --yes
 says "as it is said" 'volume upper of storage "other" stands on it'
@@ -159,7 +159,7 @@ bad "it is not grown" 7 'base-0.qcow2 is in use' base disk resize 0 4M
 bad "nor packed" 7 'in use|snapshots' base disk compress 0
 bad "nor removed" 7 'in use' base disk rm 0 --yes
 bad "nor destroyed" 7 'in use' base destroy --yes
-bad "nor renamed" 7 'in use' base rename top
+bad "nor renamed" 7 'in use' base rename higher
 bad "nor given a snapshot" 7 'in use' base snapshot y
 bad "nor rolled back" 6 'in use' base rollback x
 bad "nor cloned" 7 'open for writing' new clone --from base

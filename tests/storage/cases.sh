@@ -165,7 +165,7 @@ ok "$STORE: none is left" [ -z "$("$VMF" a snapshots)" ]
 put a 0 4
 case_is "a clone as the store does it best"                   0    0    0    0    0  -- b clone --from a
 case_has b 0 4
-case_has b 1 "$([ "$STORE" = raw ] && echo 12 || echo 11)"
+case_has b 1 "$([ "$STORE" = raw ] && echo 14 || echo 11)"
 case_is "its name is taken"                                   5    5    5    5    5  -- b clone --from a
 case_is "of itself"                                           2    2    2    2    2  -- n clone --from n
 case_is "of nothing"                                          4    4    4    4    4  -- n clone --from nobody
