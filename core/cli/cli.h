@@ -132,6 +132,7 @@ struct stream_options {
 	const char *first;   /* shown before anything else */
 	size_t first_length;
 	size_t first_old;    /* how much of it UNTIL does not look through */
+	int log_fd;          /* what the other side says is written there, too; 0: nowhere */
 };
 
 enum stream_end {
@@ -210,6 +211,12 @@ int verb_send(struct cli_call *, struct vmf_error *);
 int verb_qmp(struct cli_call *, struct vmf_error *);
 int verb_sendkey(struct cli_call *, struct vmf_error *);
 int verb_screenshot(struct cli_call *, struct vmf_error *);
+int verb_vnc(struct cli_call *, struct vmf_error *); /* vnc.c */
+int verb_relay(struct cli_call *, struct vmf_error *); /* relay.c */
+int verb_serial_relay(struct cli_call *, struct vmf_error *);
+int verb_type(struct cli_call *, struct vmf_error *); /* type.c */
+int command_top(struct cli_call *, struct vmf_error *); /* top.c */
+int command_relays(struct cli_call *, struct vmf_error *); /* relays.c */
 int command_list(struct cli_call *, struct vmf_error *); /* list.c */
 int command_storage_list(struct cli_call *, struct vmf_error *); /* storage.c */
 int command_storage_volumes(struct cli_call *, struct vmf_error *);

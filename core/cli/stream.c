@@ -21,6 +21,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "base/proc.h"
 #include "base/tty.h"
@@ -126,6 +127,8 @@ static int read_other(struct stream *s, struct vmf_error *err)
 	if (n < 0)
 		return vmf_fail_errno(err, NULL, "%s", s->options->what);
 	show(s, s->shown, (size_t)n, 0);
+	if (s->options->log_fd && fd_write_all(s->options->log_fd, s->shown, (size_t)n) < 0)
+		return vmf_fail_errno(err, NULL, "cannot write to the log");
 	return 0;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* The table of everything that can be typed. */
 #include "cli/cli.h"
+#include "cli/serve.h"
 
 #define OPTIONS(table) table, VMF_COUNT(table)
 #define NO_OPTIONS NULL, 0
@@ -78,9 +79,29 @@ static const struct cli_option console_options[] = {
 	{"--history", "N", "show the last N lines first", NULL},
 	{"--until", "TEXT", "leave once TEXT was seen", NULL},
 	{"--timeout", "TIME", "leave after that; with --until: fail", NULL},
+	{"--watch", NULL, "only look, beside the one who types", NULL},
+	{"--log", "FILE", "add what is shown to FILE, too", NULL},
 };
 static const struct cli_option monitor_options[] = {
 	{"--escape", "KEY", "the key that leaves, as in ^]; none: no key does", NULL},
+};
+static const struct cli_option vnc_options[] = {
+	SERVE_OPTIONS,
+	{"--password", NULL, "a new password for this relay, where the display asks for one", NULL},
+	{"--viewer", "PROGRAM", "show it with that, in place of the configured one", NULL},
+};
+static const struct cli_option relay_options[] = {SERVE_OPTIONS};
+static const struct cli_option type_options[] = {
+	{"--enter", NULL, "press Enter behind it", NULL},
+	{"--delay", "TIME", "wait so long after each key, for a guest that is slow", NULL},
+};
+static const struct cli_option top_options[] = {
+	{"--interval", "TIME", "look so often; 2 s unless told", NULL},
+	{"--count", "N", "so many times, then end; 0: for ever", NULL},
+};
+static const struct cli_option relays_options[] = {
+	{"--end", "ID", "end that one; may be given again", NULL},
+	{"--all", NULL, "end all", NULL},
 };
 static const struct cli_option snapshot_options[] = {
 	{"--disk", "DISK", "only of that disk; may be given again", NULL},
@@ -179,8 +200,11 @@ const struct cli_verb cli_verbs[] = {
 		OPTIONS(wait_options), VERB_LIVE, verb_wait},
 	{"log", "qlog", ARGS_NONE, "[--lines N] [--path]", "what QEMU said", OPTIONS(log_options), VERB_LIVE,
 		verb_log},
-	{"console", "serial serial0", ARGS_NONE, "[--port N] [--history N]", "its serial port; ^] leaves",
-		OPTIONS(console_options), VERB_LIVE, verb_console},
+	{"console", "serial serial0", ARGS_NONE, "[--port N] [--history N] [--watch]",
+		"its serial port; ^] leaves", OPTIONS(console_options), VERB_LIVE, verb_console},
+	{"serial relay", NULL, ARGS_OPTIONAL, "[N] [--port PORT[-PORT]]",
+		"its serial port by TCP, for those who come", OPTIONS(relay_options), VERB_LIVE,
+		verb_serial_relay},
 	{"monitor", "qmon", ARGS_NONE, "", "QEMU's monitor for people; ^] leaves", OPTIONS(monitor_options),
 		VERB_LIVE, verb_monitor},
 	{"send", NULL, ARGS_ONE, "HMP", "one line to QEMU's monitor", NO_OPTIONS, VERB_LIVE, verb_send},
@@ -188,8 +212,15 @@ const struct cli_verb cli_verbs[] = {
 		verb_qmp},
 	{"sendkey", NULL, ARGS_ONE, "KEYS", "press keys: ctrl-alt-delete", NO_OPTIONS, VERB_LIVE,
 		verb_sendkey},
+	{"type", NULL, ARGS_ONE, "TEXT [--enter]", "type text, as on a US keyboard", OPTIONS(type_options),
+		VERB_LIVE, verb_type},
 	{"screenshot", NULL, ARGS_ONE, "FILE", "its screen as .png or .ppm", NO_OPTIONS, VERB_LIVE,
 		verb_screenshot},
+	{"vnc", NULL, ARGS_NONE, "[--port PORT[-PORT]] [--many] [--detach]",
+		"its screen: in a viewer, or by TCP for those who come", OPTIONS(vnc_options), VERB_LIVE,
+		verb_vnc},
+	{"relay", NULL, ARGS_ONE, "GUEST-PORT [--port PORT[-PORT]] [--many]",
+		"a TCP port of the guest, for those who come", OPTIONS(relay_options), VERB_LIVE, verb_relay},
 	{"lock", NULL, ARGS_NONE, "", "forbid changes", NO_OPTIONS, 0, verb_lock},
 	{"unlock", NULL, ARGS_NONE, "", "allow them again", NO_OPTIONS, 0, verb_unlock},
 	{NULL, NULL, 0, NULL, NULL, NULL, 0, 0, NULL},
@@ -205,6 +236,10 @@ const struct cli_verb cli_commands[] = {
 		command_storage_volumes},
 	{"storage orphans", NULL, ARGS_REST, "[--remove] [--yes]", "volumes that vmf made and no VM uses",
 		OPTIONS(storage_orphans_options), 0, command_storage_orphans},
+	{"top", NULL, ARGS_REST, "[--interval TIME] [--count N]",
+		"what the VMs that run take, again and again", OPTIONS(top_options), 0, command_top},
+	{"relays", NULL, ARGS_REST, "[--end ID] [--all]", "the relays that run: show them, or end them",
+		OPTIONS(relays_options), 0, command_relays},
 	{"plugin", NULL, ARGS_REST, "list|show KIND NAME|path", "plugins: state, options, folders",
 		OPTIONS(plugin_options), 0, command_plugin},
 	{"help", NULL, ARGS_REST, "[WORD]", "this, or all about a word", NO_OPTIONS, 0, command_help},

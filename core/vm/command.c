@@ -348,6 +348,13 @@ static int add_display(struct vm *vm, struct start *s)
 	if (!s->display.vnc)
 		return 0;
 	strbuf_put_keyval(&vnc, s->display.vnc);
+	if (s->display.tls_dir) {
+		qemu_args_json(&s->args, "-object",
+			json_pack("{s:s, s:s, s:s, s:s, s:b}", "qom-type", "tls-creds-x509", "id",
+				"display-tls", "endpoint", "server", "dir", s->display.tls_dir, "verify-peer",
+				s->display.tls_verify != 0));
+		strbuf_puts(&vnc, ",tls-creds=display-tls");
+	}
 	for (size_t i = 0; i < s->display.props.count; i++) {
 		const struct vmf_prop *p =
 			(const void *)((const char *)s->display.props.items +

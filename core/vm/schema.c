@@ -58,6 +58,8 @@ static const struct vmf_option root_options[] = {
 	OPT("storage", STRING, NULL, "the storage that new disks are made in"),
 	OPT("network", STRING, NULL, "the network of NICs that name none; none: no NIC by default"),
 	OPT("display_default", STRING, NULL, "the display of VMs that name none; none: no display"),
+	OPT("viewer", STRING, NULL,
+		"what shows a screen: a program, with {socket}, or {host} and {port}, in its arguments"),
 	OPT_RANGE("drive_size", SIZE, "10G", 512, INT64_MAX, "the size of a new disk that none is given for"),
 	OPT("gold", STRING, "gold",
 		"what `clone` takes unless told: [STORE:]NAME[@SNAPSHOT] of volume [CLASS-]NAME, or of VM "

@@ -268,6 +268,8 @@ int vm_lock_any(struct vm *vm, struct vmf_error *err);
 void vm_unlock(struct vm *vm);
 /* If a vmf died at work on the VM: undoes or finishes that, and reads the definition anew. */
 int vm_tidy(struct vm *vm, struct vmf_error *err);
+/* Frees what is old of what the guest has said on its serial ports, if that is much. (logs.c) */
+void vm_bound_logs(const struct vm *vm);
 /* If QEMU has ended by itself: tears down what is left of it. Not being allowed to is no error. */
 void vm_tidy_ended(struct vm *vm);
 /* A connection to the running VM's QMP, opened once. */

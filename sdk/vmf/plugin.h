@@ -433,8 +433,11 @@ struct vmf_network_ops {
 struct vmf_display {
 	uint32_t size;
 	const char *vnc;        /* QEMU's -vnc address without options: "unix:/path", "none"; NULL: no VNC */
-	struct vmf_props props; /* options of -vnc: "password", "tls-creds", ... */
+	struct vmf_props props; /* options of -vnc: "password", "share", ... */
 	const char *note;
+	/* From here on only if SIZE says that they are there. */
+	const char *tls_dir;    /* the folder of the server's x509 credentials, as QEMU names them; NULL: no TLS */
+	uint32_t tls_verify;    /* clients must have a certificate of the same authority */
 };
 
 struct vmf_display_info {
@@ -444,7 +447,18 @@ struct vmf_display_info {
 	const char *address; /* host, or NULL */
 	uint32_t port;
 	const char *how;     /* a command that a person can type to see it */
+	/* From here on only if SIZE says that they are there: how a relay from TCP to it is, unless the person says. */
+	uint32_t relay;              /* VMF_RELAY_* */
+	const char *relay_address;   /* where it listens; NULL: 127.0.0.1 */
+	uint32_t relay_ports[2];     /* the first free one of these, from the first to the last; 0: 5900 to 5999 */
+	int64_t relay_timeout_ms;    /* ends if nobody comes for so long; 0: as the verb does */
+	const char **relay_allow;    /* who may come: "192.0.2.0/24", NULL-terminated; NULL: all */
 };
+
+#define VMF_RELAY_OFFERED 0x1u  /* to be seen through a relay: `vmf VM vnc` starts one */
+#define VMF_RELAY_MANY 0x2u     /* for as many clients as come, not for one */
+#define VMF_RELAY_PASSWORD 0x4u /* QEMU wants a password, which the relay makes */
+#define VMF_RELAY_ANY_USER 0x8u /* also other users of this machine may come */
 
 struct vmf_display_ops {
 	uint32_t size;
