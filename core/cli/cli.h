@@ -28,6 +28,7 @@ enum cli_args {
 	ARGS_SETTINGS, /* one or more KEY=VALUE */
 	ARGS_QEMU,     /* all up to --, or up to the end */
 	ARGS_REST,     /* commands: all words */
+	ARGS_COUNTED,  /* a number, and up to so many words, each unless it is a verb */
 };
 
 struct cli_call;
@@ -155,6 +156,8 @@ int stream_attach(int fd, const struct stream_options *options, struct vmf_error
 
 /* A disk and its volume. (disks.c) */
 json_t *disk_json(const struct vm_disk *disk, const struct vmf_volume *volume);
+/* A NIC, and what its plugin says of it; ERR is set if that failed. (nics.c) */
+json_t *nic_json(struct vm *vm, const struct vm_nic *nic, bool is_running, struct vmf_error *err);
 /* An option of the configuration or of a plugin: two lines of help, or JSON. (plugins.c) */
 void option_print(const struct vmf_option *option);
 json_t *option_json(const struct vmf_option *option);
@@ -189,6 +192,15 @@ int verb_disk_import(struct cli_call *, struct vmf_error *);
 int verb_disk_export(struct cli_call *, struct vmf_error *);
 int verb_disk_mount(struct cli_call *, struct vmf_error *);
 int verb_disk_umount(struct cli_call *, struct vmf_error *);
+int verb_ifadd(struct cli_call *, struct vmf_error *); /* nics.c */
+int verb_ifdel(struct cli_call *, struct vmf_error *);
+int verb_connect(struct cli_call *, struct vmf_error *);
+int verb_disconnect(struct cli_call *, struct vmf_error *);
+int verb_ifstat(struct cli_call *, struct vmf_error *);
+int verb_addresses(struct cli_call *, struct vmf_error *); /* addresses.c */
+int command_addresses(struct cli_call *, struct vmf_error *);
+int verb_forward_add(struct cli_call *, struct vmf_error *);
+int verb_forward_rm(struct cli_call *, struct vmf_error *);
 int verb_snapshot(struct cli_call *, struct vmf_error *); /* snapshots.c */
 int verb_snapshots(struct cli_call *, struct vmf_error *);
 int verb_rollback(struct cli_call *, struct vmf_error *);
@@ -221,6 +233,13 @@ int command_list(struct cli_call *, struct vmf_error *); /* list.c */
 int command_storage_list(struct cli_call *, struct vmf_error *); /* storage.c */
 int command_storage_volumes(struct cli_call *, struct vmf_error *);
 int command_storage_orphans(struct cli_call *, struct vmf_error *);
+int command_net_show(struct cli_call *, struct vmf_error *); /* net.c */
+int command_net_add(struct cli_call *, struct vmf_error *);
+int command_net_delete(struct cli_call *, struct vmf_error *);
+int command_net_segment(struct cli_call *, struct vmf_error *);
+int command_net_wire(struct cli_call *, struct vmf_error *);
+int command_net_ignore(struct cli_call *, struct vmf_error *);
+int command_state(struct cli_call *, struct vmf_error *);
 int command_plugin(struct cli_call *, struct vmf_error *); /* plugins.c */
 int command_help(struct cli_call *, struct vmf_error *); /* help.c */
 int command_version(struct cli_call *, struct vmf_error *);

@@ -46,6 +46,7 @@ _vmf_offer()
 	SETTING) _vmf_setting ;;
 	DISK) compadd -- ${(f)"$($vmf $words[i] drives --names 2>/dev/null)"} ;;
 	STORE) compadd -- ${(f)"$($vmf storage list --names 2>/dev/null)"} ;;
+	SEGMENT) compadd -- ${(f)"$($vmf net show --names 2>/dev/null)"} ;;
 	VM) _vmf_vms ;;
 	PLUGIN)
 		case $words[i+1]:$((CURRENT - i)) in

@@ -196,6 +196,17 @@ int verb_unlock(struct cli_call *call, struct vmf_error *err)
 
 /* ---- create, destroy, rename --------------------------------------------------------------- */
 
+/* NET, or NET:BRIDGE. */
+static void add_nic(struct vm_create_options *options, size_t i, const char *text)
+{
+	const char *colon = strchr(text, ':');
+
+	strv_addf(&options->settings, "nic.%zu.network=%.*s", i,
+		colon ? (int)(colon - text) : (int)strlen(text), text);
+	if (colon)
+		strv_addf(&options->settings, "nic.%zu.bridge=%s", i, colon + 1);
+}
+
 static int create_options(const struct cli_call *call, struct vm_create_options *options, struct image *image,
 	struct vmf_error *err)
 {
@@ -217,7 +228,7 @@ static int create_options(const struct cli_call *call, struct vm_create_options 
 		if (str_equal(text, "none"))
 			strv_add(&options->settings, "network=none");
 		else
-			strv_addf(&options->settings, "nic.%zu.network=%s", i, text);
+			add_nic(options, i, text);
 	while ((text = cli_option(call, "--disk", options->n_disks))) {
 		uint64_t size;
 

@@ -3,7 +3,7 @@
  * `list`: every VM, fast. No plugin is loaded, no store is asked and VMs that do not run cost no system call
  * but the reading of their file: the run folder, the saved memories and the journals are read once each, and
  * only VMs that occur there are looked at. QEMUs that may hang are asked side by side, with one deadline.
- * The one column that needs more, and is therefore not among the usual ones, is `disks`.
+ * The columns that need more, and are therefore not among the usual ones, are `disks` and `addresses`.
  */
 #include "cli/cli.h"
 
@@ -33,13 +33,14 @@ enum column {
 	SINCE,
 	DESCRIPTION,
 	UUID,
-	DETAIL
+	DETAIL,
+	ADDRESSES
 };
 
 static const char *const words[] = {"name", "state", "class", "cpus", "memory", "disks", "nics", "host",
-	"owner", "pid", "since", "description", "uuid", "detail"};
+	"owner", "pid", "since", "description", "uuid", "detail", "addresses"};
 static const char *const headings[] = {"NAME", "STATE", "CLASS", ">CPUS", ">MEMORY", ">DISKS", ">NICS",
-	"HOST", "OWNER", ">PID", "SINCE", "DESCRIPTION", "UUID", "DETAIL"};
+	"HOST", "OWNER", ">PID", "SINCE", "DESCRIPTION", "UUID", "DETAIL", "ADDRESSES"};
 static const char usual[] = "name,state,cpus,memory,nics,host";
 
 struct row {
@@ -54,7 +55,7 @@ struct list {
 	size_t n_rows;
 	enum column columns[VMF_COUNT(words)];
 	size_t n_columns;
-	bool wants_disks;
+	bool wants_disks, wants_addresses;
 };
 
 /* ---- which VMs ---------------------------------------------------------------------------- */
@@ -213,8 +214,29 @@ static void drop_those_off(struct list *list)
 
 /* ---- rows --------------------------------------------------------------------------------- */
 
-static char *cell(const struct list *list, const struct row *row, const struct vm *vm, enum column column)
+/* What the running guest is known by. */
+static void find_addresses(const struct row *row, struct vm *vm, struct strv *addresses)
 {
+	for (size_t i = 0; row->state.pid && vm && vm->is_resolved && i < vm->n_nics; i++) {
+		struct vmf_error err = VMF_ERROR_INIT;
+		json_t *nic = nic_json(vm, &vm->nics[i], true, &err), *address;
+		size_t k;
+
+		if (err.code)
+			log_warn("vm \"%s\": nic \"%s\": %s", vm->name, vm->nics[i].title, err.message);
+		json_array_foreach(json_object_get(nic, "addresses"), k, address)
+		{
+			strv_add(addresses, json_string_value(address));
+		}
+		json_decref(nic);
+		error_clear(&err);
+	}
+}
+
+static char *cell(const struct list *list, const struct row *row, struct vm *vm, enum column column)
+{
+	autostrv struct strv found = STRV_INIT;
+
 	switch (column) {
 	case NAME:
 		return str_dup(row->name);
@@ -249,13 +271,17 @@ static char *cell(const struct list *list, const struct row *row, const struct v
 		return str_dup(conf_string(vm->root, words[column]));
 	case UUID:
 		return str_dup(vm->uuid);
+	case ADDRESSES:
+		find_addresses(row, vm, &found);
+		return found.count ? strv_join(&found, " ") : NULL;
 	default:
 		return NULL;
 	}
 }
 
-static json_t *row_json(const struct list *list, const struct row *row, const struct vm *vm)
+static json_t *row_json(const struct list *list, const struct row *row, struct vm *vm)
 {
+	autostrv struct strv found = STRV_INIT;
 	autofree char *state = cell(list, row, vm, STATE);
 	json_t *json = json_pack("{s:s, s:s}", "name", row->name, "state", state);
 	const struct conf_section *root = vm ? vm->root : NULL;
@@ -274,6 +300,10 @@ static json_t *row_json(const struct list *list, const struct row *row, const st
 	if (list->wants_disks)
 		json_object_set_new(json, "disks",
 			vm && vm->is_resolved ? json_integer((json_int_t)vm->n_disks) : json_null());
+	if (list->wants_addresses) {
+		find_addresses(row, vm, &found);
+		json_object_set_new(json, "addresses", out_strings(&found));
+	}
 	json_object_set_new(json, "nics", vm ? json_integer((json_int_t)vm->n_nics) : json_null());
 	json_object_set_new(json, "host", out_string(vm ? conf_string(root, "host") : NULL));
 	json_object_set_new(json, "owner", out_string(vm ? conf_string(root, "owner") : NULL));
@@ -291,7 +321,8 @@ static struct vm *load(struct list *list, struct row *row)
 	if (!vm) {
 		log_warn("vm \"%s\" is broken: %s", row->name, err.message);
 		row->error = str_dup(err.message);
-	} else if (list->wants_disks && vm_resolve(vm, &err) < 0) {
+	} else if ((list->wants_disks || (list->wants_addresses && row->state.pid)) &&
+		   vm_resolve(vm, &err) < 0) {
 		log_warn("%s", err.message);
 	}
 	error_clear(&err);
@@ -371,6 +402,7 @@ static int choose_columns(struct list *list, const char *text, struct vmf_error 
 		}
 		list->columns[list->n_columns++] = (enum column)i;
 		list->wants_disks = list->wants_disks || i == DISKS;
+		list->wants_addresses = list->wants_addresses || i == ADDRESSES;
 	}
 	return list->n_columns ? 0 : vmf_fail(err, VMF_E_USAGE, 0, NULL, "--columns: no column is named");
 }

@@ -100,7 +100,7 @@ void out_result(const struct cli_call *call, json_t *facts, const char *fmt, ...
 
 	log_progress_end();
 	if (call->ctx->json && !call->ctx->dry_run) {
-		json_t *all = json_pack("{s:s}", "vm", call->vm->name);
+		json_t *all = json_pack("{s:s*}", "vm", call->vm ? call->vm->name : NULL);
 
 		json_object_update(all, facts);
 		out_json(all);

@@ -25,7 +25,7 @@ static const struct cli_option create_options[] = {
 	{"--disk", "SIZE", "make a disk; may be given again", NULL},
 	{"--image", "FILE", "the first disk is a copy of that image", NULL},
 	{"--cdrom", "FILE", "an image in the CD drive", "cdrom"},
-	{"--nic", "NET", "a NIC on that network; may be given again", NULL},
+	{"--nic", "NET", "a NIC on that network, NET:BRIDGE in that bridge; may be given again", NULL},
 	{"--host", "NAME", "where it lives", "host"},
 	{"--template", "FILE", "a definition to start from", NULL},
 };
@@ -46,6 +46,27 @@ static const struct cli_option disk_export_options[] = {
 	{"--compress", NULL, "pack it; for qcow2", NULL},
 };
 static const struct cli_option disk_mount_options[] = {{"--rw", NULL, "for writing, too", NULL}};
+static const struct cli_option net_show_options[] = {
+	{"--names", NULL, "segments' names only", NULL},
+	{"--all", NULL, "also those that net_ignore leaves out", NULL},
+};
+static const struct cli_option net_wire_options[] = {
+	{"--create", NULL, "make namespaces and bridges that are missing", NULL},
+	{"--remove", NULL, "take the wire away", NULL},
+};
+static const struct cli_option net_ignore_options[] = {{"--remove", NULL, "show those again", NULL}};
+static const struct cli_option addresses_options[] = {
+	{"--dnsmasq", NULL, "as lines for dnsmasq: dhcp-host=...", NULL},
+	{"--dhcpd", NULL, "as lines for ISC's dhcpd: host ... { ... }", NULL},
+};
+static const struct cli_option forward_options[] = {
+	{"--nic", "N", "its NIC; the first that can, unless told", NULL},
+};
+static const struct cli_option ifadd_options[] = {
+	{"--network", "NET", "the network that the bridges are on", NULL},
+	{"--model", "MODEL", "QEMU's device: virtio-net-pci, e1000, ...", NULL},
+	{"--prop", "KEY=VALUE", "a further property of the device; may be given again", NULL},
+};
 static const struct cli_option storage_list_options[] = {
 	{"--names", NULL, "names only; no storage is asked", NULL}};
 static const struct cli_option storage_orphans_options[] = {
@@ -119,7 +140,9 @@ static const struct cli_option clone_options[] = {
 };
 static const struct cli_option list_options[] = {
 	{"--columns", "LIST",
-		"of name,state,class,cpus,memory,nics,host,owner,pid,since,description,uuid,detail,disks",
+		"of "
+		"name,state,class,cpus,memory,nics,host,owner,pid,since,description,uuid,detail,disks,"
+		"addresses",
 		NULL},
 	{"--running", NULL, "only those that are neither off nor saved", NULL},
 	{"--names", NULL, "names only", NULL},
@@ -172,6 +195,24 @@ const struct cli_verb cli_verbs[] = {
 		verb_disk_mount},
 	{"disk umount", NULL, ARGS_ONE, "DISK", "unmount it", NO_OPTIONS, VERB_MAY_MISS | VERB_BROKEN,
 		verb_disk_umount},
+	{"ifadd", NULL, ARGS_COUNTED, "N [BRIDGE]... [--model MODEL]",
+		"give it N NICs, each in a bridge or on a network; -: in none", OPTIONS(ifadd_options),
+		VERB_SIZE, verb_ifadd},
+	{"ifdel", NULL, ARGS_NONE, "", "take all its NICs away, also while it runs", NO_OPTIONS, 0,
+		verb_ifdel},
+	{"connect", NULL, ARGS_ONE_OPTIONAL, "N [BRIDGE]", "plug a NIC in, also while it runs", NO_OPTIONS,
+		VERB_SIZE, verb_connect},
+	{"disconnect", NULL, ARGS_ONE, "N", "pull a NIC's cable, also while it runs", NO_OPTIONS, 0,
+		verb_disconnect},
+	{"ifstat", NULL, ARGS_NONE, "", "its NICs, and the command that makes them", NO_OPTIONS, 0,
+		verb_ifstat},
+	{"addresses", NULL, ARGS_NONE, "[--dnsmasq] [--dhcpd]", "the IP addresses that its guest is known by",
+		OPTIONS(addresses_options), 0, verb_addresses},
+	{"forward add", NULL, ARGS_ONE, "PORT:GUEST-PORT [--nic N]",
+		"let a port of this host lead to it, also while it runs", OPTIONS(forward_options), 0,
+		verb_forward_add},
+	{"forward rm", NULL, ARGS_ONE, "PORT:GUEST-PORT [--nic N]", "let it lead there no more",
+		OPTIONS(forward_options), 0, verb_forward_rm},
 	{"snapshot", NULL, ARGS_OPTIONAL, "[NAME] [--disk DISK] [--delete NAME]",
 		"keep the state of all its disks under a name", OPTIONS(snapshot_options), 0, verb_snapshot},
 	{"snapshots", NULL, ARGS_NONE, "", "its snapshots", NO_OPTIONS, 0, verb_snapshots},
@@ -196,8 +237,9 @@ const struct cli_verb cli_verbs[] = {
 		VERB_LIVE, verb_status},
 	{"info", NULL, ARGS_NONE, "[--command]", "all about it", OPTIONS(info_options), VERB_TRACE,
 		verb_info},
-	{"wait", NULL, ARGS_ONE, "STATE [--timeout TIME]", "wait until it is running, paused, off, ...",
-		OPTIONS(wait_options), VERB_LIVE, verb_wait},
+	{"wait", NULL, ARGS_ONE, "STATE [--timeout TIME]",
+		"wait until it is running, paused, off, ...; ip: has an address", OPTIONS(wait_options),
+		VERB_LIVE, verb_wait},
 	{"log", "qlog", ARGS_NONE, "[--lines N] [--path]", "what QEMU said", OPTIONS(log_options), VERB_LIVE,
 		verb_log},
 	{"console", "serial serial0", ARGS_NONE, "[--port N] [--history N] [--watch]",
@@ -240,6 +282,24 @@ const struct cli_verb cli_commands[] = {
 		"what the VMs that run take, again and again", OPTIONS(top_options), 0, command_top},
 	{"relays", NULL, ARGS_REST, "[--end ID] [--all]", "the relays that run: show them, or end them",
 		OPTIONS(relays_options), 0, command_relays},
+	{"net show", NULL, ARGS_REST, "[SEGMENT] [--names]",
+		"the host's segments, what is plugged in, and whose that is", OPTIONS(net_show_options), 0,
+		command_net_show},
+	{"net add", NULL, ARGS_REST, "NAME...", "make bridges, veth pairs, VLANs, VXLANs, as their names say",
+		NO_OPTIONS, 0, command_net_add},
+	{"net segment", NULL, ARGS_REST, "BRIDGE [PORT]...", "make a bridge, and plug these into it",
+		NO_OPTIONS, 0, command_net_segment},
+	{"net delete", NULL, ARGS_REST, "SEGMENT...", "delete bridges and ports that vmf made", NO_OPTIONS, 0,
+		command_net_delete},
+	{"net wire", NULL, ARGS_REST, "NS BRIDGE NS BRIDGE",
+		"a cable between bridges of two network namespaces; -: here", OPTIONS(net_wire_options), 0,
+		command_net_wire},
+	{"net ignore", NULL, ARGS_REST, "[PATTERN]...", "leave interfaces out of net show and state",
+		OPTIONS(net_ignore_options), 0, command_net_ignore},
+	{"addresses", NULL, ARGS_REST, "[--dnsmasq] [--dhcpd]", "MAC and IP addresses of all VMs",
+		OPTIONS(addresses_options), 0, command_addresses},
+	{"state", NULL, ARGS_REST, "", "the commands that make segments and running VMs what they are",
+		NO_OPTIONS, 0, command_state},
 	{"plugin", NULL, ARGS_REST, "list|show KIND NAME|path", "plugins: state, options, folders",
 		OPTIONS(plugin_options), 0, command_plugin},
 	{"help", NULL, ARGS_REST, "[WORD]", "this, or all about a word", NO_OPTIONS, 0, command_help},

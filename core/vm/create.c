@@ -192,7 +192,8 @@ int plan_definition(
 		return vmf_fail(err, VMF_E_EXISTS, 0, "choose another name, or `destroy` it first",
 			"there is one already (%s)", vm->file);
 	text = new_definition(vm, options, err);
-	if (!text || vm_become(vm, text, err) < 0 || check_names(vm->root, err) < 0)
+	if (!text || vm_become(vm, text, err) < 0 || check_names(vm->root, err) < 0 ||
+		vm_check_macs(vm, NULL, err) < 0)
 		return -1;
 	plan_add(plan, &step_definition, json_pack("{s:s, s:s}", "path", vm->file, "text", text), "write %s",
 		vm->file);

@@ -228,6 +228,9 @@ static int configured_nics(struct vm *vm, struct vmf_error *err)
 		nic->instance = word(s, "network", network);
 		nic->model = word(s, "model", conf_string(vm->root, "net_if"));
 		nic->segment = word(s, "bridge", NULL);
+		if (str_equal(nic->segment, "-"))
+			nic->segment = "";
+		nic->is_linked = !s || conf_number(s, "link");
 		mac = word(s, "mac", NULL);
 		if (mac)
 			snprintf(nic->mac, sizeof(nic->mac), "%s", mac);

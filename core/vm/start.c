@@ -245,7 +245,7 @@ static int check(struct vm *vm, struct vmf_error *err)
 {
 	struct vm_call call;
 
-	if (check_placement(vm, err) < 0)
+	if (check_placement(vm, err) < 0 || vm_check_macs(vm, NULL, err) < 0)
 		return -1;
 	for (size_t i = 0; i < vm->n_nics; i++) {
 		struct vm_nic *n = &vm->nics[i];

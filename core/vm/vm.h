@@ -66,7 +66,8 @@ struct vm_nic {
 	const char *title;
 	const char *instance;
 	const struct conf_section *section; /* NULL: the NIC that every VM has by default */
-	const char *model, *segment;
+	const char *model, *segment; /* segment: "" none, NULL the network's own */
+	bool is_linked; /* its cable is plugged in */
 	char mac[18];
 	unsigned index;
 	char *slot; /* "nic-lan" */
@@ -149,6 +150,9 @@ uint64_t vm_memory_bytes(const struct vm *vm);
 const char *vm_cdrom(const struct conf_section *root);
 /* Locally administered, from the UUID and the NIC's number alone. */
 void vm_mac(const char *uuid, unsigned index, char out[18]);
+/* VMF_E_EXISTS if one of its NICs has a MAC address that another NIC of a defined VM has. WAS_UUID: the VM's before it was
+ * changed, or NULL. (macs.c) */
+int vm_check_macs(const struct vm *vm, const char *was_uuid, struct vmf_error *err);
 
 /* ---- plugins' calls (calls.c) ------------------------------------------------------------- */
 
@@ -516,9 +520,10 @@ int plan_mark_ending(struct vm *vm, struct vmf_error *err);
 void plan_prepare_undo(struct vm *vm);
 /* The steps of a start, undone: tear-down. */
 int plan_undo_start(struct vm *vm, struct vmf_error *err);
-/* Notes in the record of a VM that runs that SLOT's disk is attached as ATTACH says (see vm_record()), so that its
- * tear-down detaches it; NULL: that it is no longer. */
-int plan_start_record(struct vm *vm, const char *slot, json_t *attach, struct vmf_error *err);
+/* Notes in the record of a VM that runs that STEP was done for SLOT as RECORD says (see vm_record()), so that its tear-down
+ * undoes it; NULL: that it is no longer. */
+int plan_start_record(
+	struct vm *vm, const struct step *step, const char *slot, json_t *record, struct vmf_error *err);
 char *plan_journal_path(const struct ctx *ctx, const char *name, bool lasting);
 
 #endif

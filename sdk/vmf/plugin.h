@@ -369,7 +369,7 @@ struct vmf_nic {
 	uint32_t size;
 	const char *mac;
 	const char *model;
-	const char *segment; /* the nic's `bridge`, or NULL: the network's own */
+	const char *segment; /* the nic's `bridge`, or NULL: the network's own; "": none */
 };
 
 struct vmf_netdev {
@@ -396,18 +396,53 @@ struct vmf_nic_info {
 	const char **forwards;  /* "tcp:127.0.0.1:2222-:22", NULL-terminated, or NULL */
 };
 
-struct vmf_segment {
+/* What is plugged into a segment. */
+struct vmf_port {
 	uint32_t size;
 	const char *name;
+	const char *type;       /* "tap", "veth", "vlan", "vxlan", ... or NULL */
+	const char *vm, *slot;  /* of a NIC: whose, and which; else NULL */
+	const char *word;       /* by which segment_create() makes it again, or NULL: it is not the plugin's to make */
+	const struct vmf_wire *wire; /* it is one end of that, or NULL */
+	uint32_t is_ours, link_up;
+	uint64_t in_bytes, out_bytes, in_packets, out_packets; /* into the segment by this port, and out of it */
+};
+
+struct vmf_segment {
+	uint32_t size;
+	const char *name; /* NULL: what is the plugin's, but plugged into nothing */
 	const char *type; /* "bridge", "vlan", "vxlan", ... */
 	uint32_t is_ours;
 	const char **ports; /* NULL-terminated */
 	uint32_t mtu;
+	const char *word;   /* by which segment_create() makes it again; NULL: it was not made by command */
+	const struct vmf_port *port_items; /* the same as ports, in full */
+	size_t n_port_items, port_stride;
+};
+
+/* A cable between segments of two network namespaces; NULL: the one that vmf runs in. */
+struct vmf_wire {
+	uint32_t size;
+	const char *namespaces[2]; /* names, as in /run/netns */
+	const char *segments[2];
+	uint32_t create;           /* make namespaces and segments that are missing */
+	uint32_t remove;           /* take the cable away; gone already: 0 */
 };
 
 struct vmf_segment_list {
 	struct vmf_segment *items;
 	size_t count, stride;
+};
+
+/* A port of this host that is to lead, or to lead no more, to the guest. */
+struct vmf_forward {
+	uint32_t size;
+	uint32_t remove;
+	uint32_t apply;   /* 0: only check it and fill in item and rule; 1: TEXT is a rule, do it in the running VM, whose
+			   * netdev has the id SLOT.net; one that is done already: 0 */
+	const char *text; /* as a person writes it */
+	const char *item; /* set: what stands for it in the plugin's option hostfwd, which is a list */
+	const char *rule; /* set: "tcp:127.0.0.1:2222-:22"; NULL: there is none in the running VM */
 };
 
 struct vmf_network_ops {
@@ -422,10 +457,16 @@ struct vmf_network_ops {
 	int (*reconnect)(const struct vmf_call *c, const char *segment, struct vmf_error *err);
 	int (*info)(const struct vmf_call *c, const struct vmf_nic *nic, struct vmf_nic_info *info,
 		    struct vmf_error *err);
+	/* Makes the segment unless it is there, and plugs these ports into it (a NULL-terminated list), which are made if
+	 * need be; all or nothing. NAME NULL: only makes the ports. Behind a name may stand ",key=value". */
 	int (*segment_create)(const struct vmf_call *c, const char *name, const char *const *ports,
 			      struct vmf_error *err);
+	/* Of a segment or a port; only what the plugin made: else VMF_E_PERMISSION. Gone already: 0. */
 	int (*segment_remove)(const struct vmf_call *c, const char *name, struct vmf_error *err);
 	int (*segment_list)(const struct vmf_call *c, struct vmf_segment_list *list, struct vmf_error *err);
+	int (*wire)(const struct vmf_call *c, const struct vmf_wire *wire, struct vmf_error *err);
+	/* Of plugins with VMF_NETWORK_FORWARD. */
+	int (*forward)(const struct vmf_call *c, struct vmf_forward *forward, struct vmf_error *err);
 };
 
 /* ---- display ------------------------------------------------------------------------------ */
