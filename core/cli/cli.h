@@ -86,6 +86,9 @@ const char *cli_option(const struct cli_call *call, const char *name, size_t nth
 /* A value on the command line is wrong, as ERR says: of WHAT. Returns -1. */
 int cli_usage(struct vmf_error *err, const char *what);
 int cli_main(int argc, char **argv);
+/* A command and its words, or a VM and its chain. */
+int cli_words(struct ctx *ctx, int argc, char **argv, int *exit_code, struct vmf_error *err);
+void cli_say_error(const struct ctx *ctx, const struct vmf_error *err);
 
 /* ---- output (output.c, table.c) ----------------------------------------------------------- */
 
@@ -244,5 +247,11 @@ int command_plugin(struct cli_call *, struct vmf_error *); /* plugins.c */
 int command_help(struct cli_call *, struct vmf_error *); /* help.c */
 int command_version(struct cli_call *, struct vmf_error *);
 int command_completion(struct cli_call *, struct vmf_error *); /* completion.c */
+int command_agent(struct cli_call *, struct vmf_error *); /* agent.c */
+int command_host_list(struct cli_call *, struct vmf_error *); /* hosts.c */
+int command_host_ping(struct cli_call *, struct vmf_error *);
+int command_host_info(struct cli_call *, struct vmf_error *);
+int command_host_add(struct cli_call *, struct vmf_error *);
+int command_host_rm(struct cli_call *, struct vmf_error *);
 
 #endif

@@ -46,6 +46,7 @@ _vmf_offer()
 	DISK) mapfile -t COMPREPLY < <(compgen -W "$("${vmf[@]}" "${words[i]}" drives --names 2>/dev/null)" -- "$1") ;;
 	STORE) mapfile -t COMPREPLY < <(compgen -W "$("${vmf[@]}" storage list --names 2>/dev/null)" -- "$1") ;;
 	SEGMENT) mapfile -t COMPREPLY < <(compgen -W "$("${vmf[@]}" net show --names 2>/dev/null)" -- "$1") ;;
+	HOST) mapfile -t COMPREPLY < <(compgen -W "$("${vmf[@]}" host list --names 2>/dev/null)" -- "$1") ;;
 	VM) mapfile -t COMPREPLY < <(compgen -W "$("${vmf[@]}" list --names 2>/dev/null)" -- "$1") ;;
 	PLUGIN)
 		case ${words[i + 1]-}:$((n - i)) in

@@ -107,6 +107,8 @@ static char *own_word(const struct cli_verb *v)
 	if (str_starts(v->usage, "[SEGMENT]") || str_starts(v->usage, "SEGMENT...") ||
 		str_starts(v->usage, "BRIDGE"))
 		return str_dup("SEGMENT");
+	if (str_starts(v->usage, "[HOST...]") || str_equal(v->usage, "HOST"))
+		return str_dup("HOST");
 	if (str_starts(v->usage, "[PATTERN] "))
 		return str_dup("VM");
 	if (str_starts(v->usage, "STATE"))
@@ -272,7 +274,8 @@ static void put_fish_words(struct strbuf *out, const struct cli_verb *v)
 	} givers[] = {{"FILE", "' -F\n"}, {"VM", "' -a '(__vmf list --names)'\n"},
 		{"PLUGIN", "' -a '(__vmf_plugin)'\n"}, {"DISK", "' -a '(__vmf_disks)'\n"},
 		{"STORE", "' -a '(__vmf storage list --names)'\n"},
-		{"SEGMENT", "' -a '(__vmf net show --names)'\n"}};
+		{"SEGMENT", "' -a '(__vmf net show --names)'\n"},
+		{"HOST", "' -a '(__vmf host list --names)'\n"}};
 	autofree char *word = own_word(v);
 
 	for (size_t i = 0; i < v->n_options; i++) {

@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/tty.h"
 #include "config/value.h"
 
 /* ---- settings as people type them ---------------------------------------------------------- */
@@ -294,7 +295,7 @@ static int confirm(struct vm *vm, struct vmf_error *err)
 	autostrbuf struct strbuf volumes = STRBUF_INIT;
 	autofree char *question = NULL;
 
-	if (isatty(STDIN_FILENO) && vm_resolve(vm, err) < 0)
+	if (tty_is(STDIN_FILENO) && vm_resolve(vm, err) < 0)
 		return -1;
 	for (size_t i = 0; i < vm->n_disks; i++)
 		strbuf_printf(&volumes, "%s%s", i ? ", " : " and its volumes ", vm->disks[i].volume);

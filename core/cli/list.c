@@ -15,9 +15,11 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/proc.h"
+#include "cli/list.h"
 #include "config/value.h"
 
 #define ASK_MS 500
+#define HOST_MS 3000 /* for a host to answer, unless told */
 
 enum column {
 	NAME,
@@ -42,12 +44,6 @@ static const char *const words[] = {"name", "state", "class", "cpus", "memory", 
 static const char *const headings[] = {"NAME", "STATE", "CLASS", ">CPUS", ">MEMORY", ">DISKS", ">NICS",
 	"HOST", "OWNER", ">PID", "SINCE", "DESCRIPTION", "UUID", "DETAIL", "ADDRESSES"};
 static const char usual[] = "name,state,cpus,memory,nics,host";
-
-struct row {
-	char *name;
-	struct vm_state state;
-	char *error; /* the definition is broken: why */
-};
 
 struct list {
 	struct ctx *ctx;
@@ -163,7 +159,7 @@ static void take_answer(struct list *list, struct row *row, const char *word, in
  */
 static bool may_hang(const struct row *row)
 {
-	return row->state.phase == VM_ALIVE && !str_equal(row->state.status, "hung") &&
+	return !row->is_far && row->state.phase == VM_ALIVE && !str_equal(row->state.status, "hung") &&
 	       !proc_is_polling(row->state.pid);
 }
 
@@ -199,6 +195,14 @@ static bool is_up(const struct row *row)
 	return row->state.phase != VM_OFF && row->state.phase != VM_ENDED && row->state.phase != VM_SAVED;
 }
 
+static void free_row(struct row *row)
+{
+	vm_free(row->vm);
+	free(row->name);
+	free(row->error);
+	free(row->detail);
+}
+
 static void drop_those_off(struct list *list)
 {
 	size_t kept = 0;
@@ -207,7 +211,7 @@ static void drop_those_off(struct list *list)
 		if (is_up(&list->rows[i]))
 			list->rows[kept++] = list->rows[i];
 		else
-			free(list->rows[i].name);
+			free_row(&list->rows[i]);
 	}
 	list->n_rows = kept;
 }
@@ -247,8 +251,9 @@ static char *cell(const struct list *list, const struct row *row, struct vm *vm,
 	case SINCE:
 		return row->state.since ? out_time(row->state.since) : NULL;
 	case DETAIL:
-		return row->error ? str_ndup(row->error, strcspn(row->error, "\n"))
-				  : str_dup(row->state.detail);
+		return row->error    ? str_ndup(row->error, strcspn(row->error, "\n"))
+		       : row->detail ? str_dup(row->detail)
+				     : str_dup(row->state.detail);
 	default:
 		break;
 	}
@@ -288,6 +293,7 @@ static json_t *row_json(const struct list *list, const struct row *row, struct v
 
 	json_object_set_new(json, "detail",
 		out_string(row->error		  ? row->error
+			   : row->detail	  ? row->detail
 			   : row->state.detail[0] ? row->state.detail
 						  : NULL));
 	json_object_set_new(json, "is_defined", json_boolean(row->error || (vm && vm->is_defined)));
@@ -309,6 +315,8 @@ static json_t *row_json(const struct list *list, const struct row *row, struct v
 	json_object_set_new(json, "owner", out_string(vm ? conf_string(root, "owner") : NULL));
 	json_object_set_new(json, "description", out_string(vm ? conf_string(root, "description") : NULL));
 	json_object_set_new(json, "uuid", out_string(vm ? vm->uuid : NULL));
+	if (row->is_far)
+		json_object_set_new(json, "is_old", json_boolean(row->is_old));
 	return json;
 }
 
@@ -316,12 +324,13 @@ static json_t *row_json(const struct list *list, const struct row *row, struct v
 static struct vm *load(struct list *list, struct row *row)
 {
 	struct vmf_error err = VMF_ERROR_INIT;
-	struct vm *vm = vm_load(list->ctx, row->name, true, &err);
+	struct vm *vm = row->vm ? row->vm : vm_load(list->ctx, row->name, true, &err);
 
+	row->vm = NULL; /* it is freed when the row is printed */
 	if (!vm) {
 		log_warn("vm \"%s\" is broken: %s", row->name, err.message);
 		row->error = str_dup(err.message);
-	} else if ((list->wants_disks || (list->wants_addresses && row->state.pid)) &&
+	} else if (!row->is_far && (list->wants_disks || (list->wants_addresses && row->state.pid)) &&
 		   vm_resolve(vm, &err) < 0) {
 		log_warn("%s", err.message);
 	}
@@ -411,12 +420,19 @@ int command_list(struct cli_call *call, struct vmf_error *err)
 {
 	struct list list = {.ctx = call->ctx};
 	const char *columns = cli_option(call, "--columns", 0);
-	bool only_names = cli_option(call, "--names", 0) != NULL;
+	const char *timeout = cli_option(call, "--timeout", 0);
+	bool only_names = cli_option(call, "--names", 0) != NULL,
+	     running = cli_option(call, "--running", 0) != NULL;
+	int64_t timeout_ms = HOST_MS;
 	int rc = choose_columns(&list, columns ? columns : usual, err);
 
+	if (rc == 0 && timeout && value_parse_time(timeout, &timeout_ms, err) < 0)
+		rc = cli_usage(err, "--timeout");
 	if (rc == 0)
 		rc = find_rows(&list, &call->args, err);
-	if (rc == 0 && cli_option(call, "--running", 0))
+	if (rc == 0 && (running || !only_names))
+		list_ask_hosts(call->ctx, list.rows, list.n_rows, timeout_ms);
+	if (rc == 0 && running)
 		drop_those_off(&list);
 	if (rc == 0 && only_names) {
 		print_names(&list);
@@ -426,10 +442,8 @@ int command_list(struct cli_call *call, struct vmf_error *err)
 		ask_doubtful(&list);
 		rc = print(&list, err);
 	}
-	for (size_t i = 0; i < list.n_rows; i++) {
-		free(list.rows[i].name);
-		free(list.rows[i].error);
-	}
+	for (size_t i = 0; i < list.n_rows; i++)
+		free_row(&list.rows[i]);
 	free(list.rows);
 	return rc;
 }

@@ -17,6 +17,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/proc.h"
+#include "base/tty.h"
 #include "cli/cli.h"
 #include "cli/talk.h"
 #include "config/value.h"
@@ -286,7 +287,7 @@ static int talk(struct cli_call *call, const struct talk_line *line, struct stre
 	autoclose int claim_fd = -1;
 	autoclose int fd = -1;
 	off_t begin = -1;
-	bool is_person = isatty(STDIN_FILENO) == 1;
+	bool is_person = tty_is(STDIN_FILENO);
 	int how;
 
 	if (out_dry(call, "%s the %s: %s/%s", watch ? "watch" : "connect to", line->name, vm->run_dir,

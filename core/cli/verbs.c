@@ -26,7 +26,8 @@ static const struct cli_option create_options[] = {
 	{"--image", "FILE", "the first disk is a copy of that image", NULL},
 	{"--cdrom", "FILE", "an image in the CD drive", "cdrom"},
 	{"--nic", "NET", "a NIC on that network, NET:BRIDGE in that bridge; may be given again", NULL},
-	{"--host", "NAME", "where it lives", "host"},
+	{"--host", "NAME", "where it lives; auto: where there is most room", "host"},
+	{"--explain", NULL, "with --host auto: only show which host would be chosen, and why", NULL},
 	{"--template", "FILE", "a definition to start from", NULL},
 };
 static const struct cli_option drives_options[] = {{"--names", NULL, "titles and numbers only", NULL}};
@@ -146,8 +147,26 @@ static const struct cli_option list_options[] = {
 		NULL},
 	{"--running", NULL, "only those that are neither off nor saved", NULL},
 	{"--names", NULL, "names only", NULL},
+	{"--timeout", "TIME", "how long other hosts may take to answer, 3s unless told", NULL},
 };
 
+static const struct cli_option agent_options[] = {{"--stdio", NULL, "on standard input and output", NULL}};
+static const struct cli_option host_list_options[] = {
+	{"--names", NULL, "names only; no host is asked", NULL},
+	{"--timeout", "TIME", "how long each may take to answer, 3s unless told", NULL},
+};
+static const struct cli_option host_ping_options[] = {
+	{"--timeout", "TIME", "how long each may take to answer, 3s unless told", NULL},
+};
+static const struct cli_option host_add_options[] = {
+	{"--user", "NAME", "the user there", NULL},
+	{"--port", "PORT", "sshd's port there", NULL},
+	{"--identity", "FILE", "the private key to use", NULL},
+	{"--config", "FILE", "a file to be read in place of ssh_config", NULL},
+	{"--command", "COMMAND", "what vmf is called there", NULL},
+	{"--cpus", "N", "CPUs that VMs may use there", NULL},
+	{"--memory", "SIZE", "memory that VMs may use there", NULL},
+};
 static const struct cli_option plugin_options[] = {
 	{"--names", NULL, "list: kinds and names only; nothing is loaded", NULL},
 };
@@ -300,8 +319,21 @@ const struct cli_verb cli_commands[] = {
 		OPTIONS(addresses_options), 0, command_addresses},
 	{"state", NULL, ARGS_REST, "", "the commands that make segments and running VMs what they are",
 		NO_OPTIONS, 0, command_state},
+	{"host list", NULL, ARGS_REST, "[HOST...] [--names] [--timeout TIME]",
+		"the hosts: alive or not, what they have and what is used", OPTIONS(host_list_options), 0,
+		command_host_list},
+	{"host ping", NULL, ARGS_REST, "[HOST...] [--timeout TIME]",
+		"which hosts answer, how fast, their load", OPTIONS(host_ping_options), 0, command_host_ping},
+	{"host info", NULL, ARGS_REST, "", "what this host has, and what its VMs use", NO_OPTIONS, 0,
+		command_host_info},
+	{"host add", NULL, ARGS_REST, "NAME ADDRESS [--user NAME]", "a host that is led to by ssh",
+		OPTIONS(host_add_options), 0, command_host_add},
+	{"host rm", NULL, ARGS_REST, "HOST", "a host that no VM lives on is forgotten", NO_OPTIONS, 0,
+		command_host_rm},
 	{"plugin", NULL, ARGS_REST, "list|show KIND NAME|path", "plugins: state, options, folders",
 		OPTIONS(plugin_options), 0, command_plugin},
+	{"agent", NULL, ARGS_REST, "--stdio", "the far end of another vmf's connection",
+		OPTIONS(agent_options), 0, command_agent},
 	{"help", NULL, ARGS_REST, "[WORD]", "this, or all about a word", NO_OPTIONS, 0, command_help},
 	{"version", NULL, ARGS_REST, "", "versions of vmf and its parts", NO_OPTIONS, 0, command_version},
 	{"completion", NULL, ARGS_REST, "bash|zsh|fish", "the shell's completion script", NO_OPTIONS, 0,

@@ -34,6 +34,11 @@ struct ctx {
 	struct conf *with_default; /* base and class default */
 	struct conf **classes; /* with_default and one class each */
 	struct strv class_names;
+	bool is_far;           /* this is the far end of a connection, which its near end's VMs live at */
+	bool goes_on;          /* far end: the near end has more of the chain */
+	char *pretended, *pretended_text; /* in a dry run: the VM whose definition is this text, not its file's; or NULL */
+	char *chain_vm;        /* what the VM of the chain that was run is called at its end */
+	enum { MANAGED_UNKNOWN, MANAGED_NONE, MANAGED_SOME } managed; /* whether LIB/managed is there */
 	struct known_volumes *volumes; /* of stores that were asked already; NULL: none is remembered */
 };
 
@@ -95,6 +100,7 @@ struct vm {
 	char uuid[37];
 	const char *class_;    /* or NULL */
 	struct conf *conf;
+	struct conf *master;   /* of one that is managed from elsewhere: the layers below its definition; or NULL */
 	const struct conf_section *root;
 	struct vm_disk *disks;
 	size_t n_disks;

@@ -170,6 +170,7 @@ struct vmf_call {
 	uint32_t dry_run;
 	int64_t deadline_ms;         /* CLOCK_MONOTONIC, 0: none */
 	const void *host_data;       /* the host's own */
+	const char *run_dir;         /* placement: a folder for sockets, which a reboot empties; or NULL */
 };
 
 /* A program to be run: no shell, never inherits anything but the given fds and stderr's capture. */
