@@ -41,7 +41,8 @@ static const struct cli_option disk_import_options[] = {
 	{"--yes", NULL, "do not ask", NULL},
 };
 static const struct cli_option disk_export_options[] = {
-	{"--format", "FORMAT", "raw, qcow2 or own, the storage's stream; by the file's ending unless told", NULL},
+	{"--format", "FORMAT", "raw, qcow2 or own, the storage's stream; by the file's ending unless told",
+		NULL},
 	{"--compress", NULL, "pack it; for qcow2", NULL},
 };
 static const struct cli_option disk_mount_options[] = {{"--rw", NULL, "for writing, too", NULL}};

@@ -127,8 +127,8 @@ static int choose_configured(
 	return 0;
 }
 
-static int size_for(struct vm *vm, const struct vm_new_disk *new, const struct choice *c, uint64_t *size_bytes,
-	struct vmf_error *err)
+static int size_for(struct vm *vm, const struct vm_new_disk *new, const struct choice *c,
+	uint64_t *size_bytes, struct vmf_error *err)
 {
 	uint64_t configured = c->disk.section ? (uint64_t)conf_number(c->disk.section, "size") : 0;
 

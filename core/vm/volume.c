@@ -283,7 +283,8 @@ int vm_need_own_stream(struct vm *vm, const struct vm_disk *d, struct vmf_error 
 {
 	const struct vmf_storage_ops *ops = &d->plugin->ops.storage;
 
-	if ((vm_disk_caps(vm, d) & VMF_STORAGE_OWN_STREAM) && ops->send_own && ops->own_size && ops->receive_own)
+	if ((vm_disk_caps(vm, d) & VMF_STORAGE_OWN_STREAM) && ops->send_own && ops->own_size &&
+		ops->receive_own)
 		return 0;
 	return vmf_fail(err, VMF_E_UNSUPPORTED, 0, "use --format raw or qcow2, which every storage can",
 		"storage \"%s\" (%s) has no streams of its own", d->instance, d->plugin->name);
@@ -402,8 +403,8 @@ int plan_volume(struct vm *vm, struct plan *plan, const struct new_volume *new, 
 			rc = check_image(&whole, err);
 	}
 	if (rc == 0)
-		add_step(plan, &whole,
-			vm_record(vm, in.plugin, opts, in.name, slot, new->index, new->name), &in);
+		add_step(plan, &whole, vm_record(vm, in.plugin, opts, in.name, slot, new->index, new->name),
+			&in);
 	conf_opts_free(opts);
 	return rc;
 }

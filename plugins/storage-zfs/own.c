@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * ZFS' own stream, out and in: a volume with its snapshots, as `zfs send -R` writes it. What is sent is a snapshot of our
- * own, which carries the volume's size: the stream has that only deep inside.
+ * ZFS' own stream, out and in: a volume with its snapshots, as `zfs send -R` writes it. What is sent is a
+ * snapshot of our own, which carries the volume's size: the stream has that only deep inside.
  */
 #include <endian.h>
 #include <errno.h>
@@ -79,8 +79,9 @@ int zv_send_own(const struct vmf_call *c, const char *name, int fd, struct vmf_e
 
 /* ---- its size ----------------------------------------------------------------------------- */
 
-/* include/sys/zfs_ioctl.h of OpenZFS, dmu_replay_record: a type, the payload's length, the magic number; the payload of the
- * first is an nvlist in XDR (RFC 4506). Fields that are not in XDR are in the sender's byte order. */
+/* include/sys/zfs_ioctl.h of OpenZFS, dmu_replay_record: a type, the payload's length, the magic number; the
+ * payload of the first is an nvlist in XDR (RFC 4506). Fields that are not in XDR are in the sender's byte
+ * order. */
 #define HEAD 312
 #define MAGIC UINT64_C(0x2f5bacbac)
 #define MAX_PAYLOAD ((size_t)1 << 20)
@@ -130,8 +131,8 @@ int zv_own_size(const struct vmf_call *c, int fd, uint64_t *size_bytes, struct v
 		}
 	}
 	if (magic != MAGIC)
-		return c->host->fail(err, VMF_E_UNSUPPORTED, 0, "`disk export --format own` writes such streams",
-			"this is no stream of ZFS");
+		return c->host->fail(err, VMF_E_UNSUPPORTED, 0,
+			"`disk export --format own` writes such streams", "this is no stream of ZFS");
 	if (length > MAX_PAYLOAD)
 		length = MAX_PAYLOAD;
 	payload = c->host->alloc(c, (size_t)length + 1);
@@ -179,8 +180,7 @@ static int take_over(struct zv_store *s, const char *name, struct vmf_error *err
 static int receive_new(struct zv_store *s, const char *name, int fd, uint64_t bytes, struct vmf_error *err)
 {
 	struct zv_temp t = {.name = zv_make_up(s, ZV_TEMP), .fd = -1};
-	const char *const argv[] = {
-		"zfs", "receive", "-u", "-o", zv_mark(s), zv_full(s, t.name), NULL};
+	const char *const argv[] = {"zfs", "receive", "-u", "-o", zv_mark(s), zv_full(s, t.name), NULL};
 	struct zv_stream stream = {
 		.in = fd, .what = s->h->printf(s->c, "receiving %s", name), .total = bytes};
 	int alive = zv_temp_claim(t.name), rc = -1;
@@ -188,7 +188,8 @@ static int receive_new(struct zv_store *s, const char *name, int fd, uint64_t by
 	if (alive < 0)
 		return zv_fail_errno(s->c, err, errno, NULL, "cannot lock %s", t.name);
 	zv_unlock(s);
-	if (zv_zfs_stream(s, argv, &stream, err) == 0 && zv_lock(s, err) == 0 && take_over(s, t.name, err) == 0)
+	if (zv_zfs_stream(s, argv, &stream, err) == 0 && zv_lock(s, err) == 0 &&
+		take_over(s, t.name, err) == 0)
 		rc = zv_temp_publish(s, &t, name, err);
 	else
 		zv_temp_drop_all(s, &t);

@@ -111,7 +111,8 @@ static bool is_claimed(const char *name)
 
 static void destroy(struct zv_store *s, const char *name, const char *how)
 {
-	const char *const argv[] = {"zfs", "destroy", how ? how : zv_full(s, name), how ? zv_full(s, name) : NULL, NULL};
+	const char *const argv[] = {
+		"zfs", "destroy", how ? how : zv_full(s, name), how ? zv_full(s, name) : NULL, NULL};
 
 	/* where it stays, it goes with the next change in this dataset */
 	zv_zfs(s, argv, NULL);

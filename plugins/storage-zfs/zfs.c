@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WORDS 240	/* bytes of zfs' own that are quoted */
-#define BUSY_STEP_MS 50 /* between two attempts at first */
+#define WORDS 240		     /* bytes of zfs' own that are quoted */
+#define BUSY_STEP_MS 50		     /* between two attempts at first */
 #define STREAM_MS INT64_C(604800000) /* a week: nobody knows how large and how slow */
 
 /* ---- words -------------------------------------------------------------------------------- */

@@ -227,8 +227,10 @@ static void storage_agrees(struct subject *s)
 	want(s, (pool.caps & VMF_STORAGE_RENAME) != 0, "renaming", ops->rename != NULL, "rename");
 	want(s, (pool.caps & VMF_STORAGE_STREAM) != 0, "streams", ops->send != NULL, "send");
 	want(s, (pool.caps & VMF_STORAGE_STREAM) != 0, "streams", ops->receive != NULL, "receive");
-	want(s, (pool.caps & VMF_STORAGE_OWN_STREAM) != 0, "streams of its own", ops->send_own != NULL, "send_own");
-	want(s, (pool.caps & VMF_STORAGE_OWN_STREAM) != 0, "streams of its own", ops->own_size != NULL, "own_size");
+	want(s, (pool.caps & VMF_STORAGE_OWN_STREAM) != 0, "streams of its own", ops->send_own != NULL,
+		"send_own");
+	want(s, (pool.caps & VMF_STORAGE_OWN_STREAM) != 0, "streams of its own", ops->own_size != NULL,
+		"own_size");
 	want(s, (pool.caps & VMF_STORAGE_OWN_STREAM) != 0, "streams of its own", ops->receive_own != NULL,
 		"receive_own");
 	want(s, (pool.caps & VMF_STORAGE_MAP) != 0, "mapping", ops->map != NULL, "map");
