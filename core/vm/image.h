@@ -12,15 +12,14 @@
 #define IMAGE_OWN "own" /* a stream of a storage's own kind, which only such a storage can read */
 
 struct image {
-	char *path;	     /* absolute */
-	const char *format;  /* "raw", "qcow2" or IMAGE_OWN */
-	uint64_t size_bytes; /* as a guest sees it, in whole sectors; IMAGE_OWN: the file's, until a storage
-				has told */
+	char *path;         /* absolute */
+	const char *format; /* "raw", "qcow2" or IMAGE_OWN */
+	uint64_t size_bytes; /* as a guest sees it, in whole sectors; IMAGE_OWN: the file's, until a storage has told */
 };
 
 /*
- * Looks at the file or block device PATH, which must stand alone. FORMAT NULL: by its content, where what
- * looks like neither raw nor qcow2 is refused (VMF_E_UNSUPPORTED). Free with image_free().
+ * Looks at the file or block device PATH, which must stand alone. FORMAT NULL: by its content, where what looks like
+ * neither raw nor qcow2 is refused (VMF_E_UNSUPPORTED). Free with image_free().
  */
 int image_look(const char *path, const char *format, struct image *image, struct vmf_error *err);
 void image_free(struct image *image);

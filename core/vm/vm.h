@@ -29,10 +29,10 @@ struct ctx {
 	char *invoked_class;  /* from the name that the program was called by (labvm), or NULL */
 	struct strv settings; /* -o */
 	bool json, dry_run;
-	struct strv planned;	   /* dry_run: the steps that would be done, for cli to print */
-	struct conf *base;	   /* built-in, vmf.conf */
+	struct strv planned;  /* dry_run: the steps that would be done, for cli to print */
+	struct conf *base;    /* built-in, vmf.conf */
 	struct conf *with_default; /* base and class default */
-	struct conf **classes;	   /* with_default and one class each */
+	struct conf **classes; /* with_default and one class each */
 	struct strv class_names;
 	struct known_volumes *volumes; /* of stores that were asked already; NULL: none is remembered */
 };
@@ -42,8 +42,7 @@ extern const struct conf_schema vm_schema;
 /* Reads vmf.conf and class default, once. */
 int ctx_load(struct ctx *ctx, struct vmf_error *err);
 void ctx_free(struct ctx *ctx);
-/* Merges a file that need not be there; *st, unless NULL, gets what it was when it was opened; all 0:
- * missing. */
+/* Merges a file that need not be there; *st, unless NULL, gets what it was when it was opened; all 0: missing. */
 int layer_add_optional(struct conf *conf, const char *path, struct stat *st, struct vmf_error *err);
 /* The layers up to and with a class; the context's. NULL and err. */
 struct conf *ctx_class(struct ctx *ctx, const char *name, struct vmf_error *err);
@@ -51,15 +50,15 @@ struct conf *ctx_class(struct ctx *ctx, const char *name, struct vmf_error *err)
 /* ---- a VM --------------------------------------------------------------------------------- */
 
 struct vm_disk {
-	const char *title;		    /* the section's, or the volume's number */
-	const char *instance;		    /* the storage's name */
+	const char *title;                 /* the section's, or the volume's number */
+	const char *instance;              /* the storage's name */
 	const struct conf_section *section; /* NULL: found by its name in the store */
 	const char *volume;
-	const char *bus; /* "virtio", "scsi", "ide", "nvme", "usb" */
+	const char *bus;                   /* "virtio", "scsi", "ide", "nvme", "usb" */
 	bool readonly;
 	unsigned index;
-	char *slot;		     /* "disk-root": also QEMU's node name */
-	const struct plugin *plugin; /* after vm_resolve() */
+	char *slot;                        /* "disk-root": also QEMU's node name */
+	const struct plugin *plugin;       /* after vm_resolve() */
 	struct vmf_opts *opts;
 };
 
@@ -84,7 +83,7 @@ struct vm_display {
 struct vm {
 	struct ctx *ctx;
 	char *name;
-	char *file; /* its definition */
+	char *file;            /* its definition */
 	bool is_defined;
 	struct vm_stamp {
 		dev_t dev;
@@ -93,7 +92,7 @@ struct vm {
 		struct timespec changed;
 	} stamp; /* of the file when it was read */
 	char uuid[37];
-	const char *class_; /* or NULL */
+	const char *class_;    /* or NULL */
 	struct conf *conf;
 	const struct conf_section *root;
 	struct vm_disk *disks;
@@ -111,14 +110,13 @@ struct vm {
 
 	/* the run folder */
 	char *run_dir;
-	int run_fd;    /* -1: not open */
-	int op_fd;     /* our own lock's fd; -1: not held */
-	json_t *slots; /* key/value state of slots, NULL: not read yet */
+	int run_fd;            /* -1: not open */
+	int op_fd;             /* our own lock's fd; -1: not held */
+	json_t *slots;         /* key/value state of slots, NULL: not read yet */
 	uid_t qemu_uid;
 	gid_t qemu_gid;
 	struct qmp *qmp;
-	json_t *transaction; /* while plugins are called: what they tell QEMU is kept for one transaction;
-				NULL: said at once */
+	json_t *transaction;   /* while plugins are called: what they tell QEMU is kept for one transaction; NULL: said at once */
 };
 
 int vm_name_check(const char *name, struct vmf_error *err);
@@ -143,8 +141,8 @@ int vm_resolve(struct vm *vm, struct vmf_error *err);
 int vm_names(struct ctx *ctx, struct strv *names, struct vmf_error *err);
 /* "class-NAME" or "NAME": what the VM's volumes are called, but for their number. */
 char *vm_volume_prefix(const struct vm *vm);
-/* PREFIX-N with the first N that neither a volume of store INSTANCE nor a disk of the VM has; the caller
- * frees. NULL and err. */
+/* PREFIX-N with the first N that neither a volume of store INSTANCE nor a disk of the VM has; the caller frees. NULL and
+ * err. */
 char *vm_next_volume(struct vm *vm, const char *instance, struct vmf_error *err);
 uint64_t vm_memory_bytes(const struct vm *vm);
 /* The image in the CD drive, or NULL. "" stands for none where a class has one. */
@@ -160,14 +158,14 @@ struct vm_instance {
 	const struct conf_section *section; /* the plugin's */
 	const char *name;
 };
-int vm_instance_find(const struct conf_section *root, const char *keyword, const char *name,
-	enum vmf_kind kind, struct vm_instance *instance, struct vmf_error *err);
+int vm_instance_find(const struct conf_section *root, const char *keyword, const char *name, enum vmf_kind kind,
+	struct vm_instance *instance, struct vmf_error *err);
 
 /* Its options, with what OWN, a disk's or NIC's section or NULL, puts over them; NULL and err. */
 struct vmf_opts *vm_instance_opts(
 	const struct vm_instance *instance, const struct conf_section *own, struct vmf_error *err);
-/* Of which kind plugin section OWN, which stands in SECTION, is, and what it resolves with: what it is put
- * over (or NULL), then itself. False: it has no effect, as another plugin's counts. */
+/* Of which kind plugin section OWN, which stands in SECTION, is, and what it resolves with: what it is put over (or
+ * NULL), then itself. False: it has no effect, as another plugin's counts. */
 bool vm_plugin_layers(const struct conf_section *root, const struct conf_section *section,
 	const struct conf_section *own, enum vmf_kind *kind, const struct conf_section *layers[2]);
 /* Asks the plugins' own tables what they think of those of their sections that FILE has touched last. */
@@ -183,13 +181,12 @@ void vm_call_disk(struct vm *vm, const struct vm_disk *disk, struct vm_call *cal
 void vm_call_nic(struct vm *vm, const struct vm_nic *nic, struct vm_call *call);
 void vm_call_display(struct vm *vm, struct vm_call *call);
 /* What the store says of the volume NAME; all 0 if it is not there. Lives as long as the VM. (volume.c) */
-int vm_volume_look(const struct plugin *plugin, const struct vm_call *call, const char *name,
-	struct vmf_volume *volume, struct vmf_error *err);
+int vm_volume_look(const struct plugin *plugin, const struct vm_call *call, const char *name, struct vmf_volume *volume,
+	struct vmf_error *err);
 /* The same of a disk's. */
-int vm_disk_volume(
-	struct vm *vm, const struct vm_disk *disk, struct vmf_volume *volume, struct vmf_error *err);
-/* What keeps the guest from writing to one of its disks, as that one's store says, and the command that mends
- * it; NULL: nothing that they know of. Asks the stores, quietly. To be freed. (volume.c) */
+int vm_disk_volume(struct vm *vm, const struct vm_disk *disk, struct vmf_volume *volume, struct vmf_error *err);
+/* What keeps the guest from writing to one of its disks, as that one's store says, and the command that mends it;
+ * NULL: nothing that they know of. Asks the stores, quietly. To be freed. (volume.c) */
 struct vm_trouble {
 	char *what, *remedy;
 };
@@ -200,32 +197,28 @@ void vm_trouble_free(struct vm_trouble *trouble);
 
 /* An element of a plugin's list, whatever its stride. */
 const struct vmf_volume *vm_volume_at(const struct vmf_volume_list *list, size_t i);
-/* From now on a store is asked for its volumes once: for commands that look at many VMs and change nothing.
- */
+/* From now on a store is asked for its volumes once: for commands that look at many VMs and change nothing. */
 void ctx_remember_volumes(struct ctx *ctx);
 void ctx_forget_volumes(struct ctx *ctx);
 /* The volumes of the call's store whose names begin with PREFIX. They live as long as the VM. */
-int vm_volumes_list(struct vm *vm, const struct plugin *plugin, const struct vm_call *call,
-	const char *prefix, struct vmf_volume_list *list, struct vmf_error *err);
-/* Those of all disks, in their order, each all 0 if it is not there: one question for each store, none to
- * that which vm_resolve() has just asked. The array lives as long as the VM, and is there even if a store
- * fails. */
+int vm_volumes_list(struct vm *vm, const struct plugin *plugin, const struct vm_call *call, const char *prefix,
+	struct vmf_volume_list *list, struct vmf_error *err);
+/* Those of all disks, in their order, each all 0 if it is not there: one question for each store, none to that which
+ * vm_resolve() has just asked. The array lives as long as the VM, and is there even if a store fails. */
 int vm_disk_volumes(struct vm *vm, struct vmf_volume **volumes, struct vmf_error *err);
-/* VMF_E_STATE if a volume of another storage of this kind stands on VOLUME, the disk's: of those in its own
- * storage the plugin knows. */
-int vm_need_bare(
-	struct vm *vm, const struct vm_disk *disk, const struct vmf_volume *volume, struct vmf_error *err);
+/* VMF_E_STATE if a volume of another storage of this kind stands on VOLUME, the disk's: of those in its own storage the
+ * plugin knows. */
+int vm_need_bare(struct vm *vm, const struct vm_disk *disk, const struct vmf_volume *volume, struct vmf_error *err);
 
-/* For tear-down: SLOT as it was recorded by vm_call_record() at the time, whatever the definition says now.
- */
+/* For tear-down: SLOT as it was recorded by vm_call_record() at the time, whatever the definition says now. */
 struct vm_recorded {
 	const struct plugin *plugin;
 	struct vmf_opts *opts;
 	const char *instance, *slot, *volume, *uuid;
 	unsigned index;
 };
-json_t *vm_record(const struct vm *vm, const struct plugin *plugin, const struct vmf_opts *opts,
-	const char *instance, const char *slot, unsigned index, const char *volume);
+json_t *vm_record(const struct vm *vm, const struct plugin *plugin, const struct vmf_opts *opts, const char *instance,
+	const char *slot, unsigned index, const char *volume);
 int vm_recorded_load(struct vm *vm, json_t *record, struct vm_recorded *out, struct vmf_error *err);
 void vm_call_recorded(struct vm *vm, const struct vm_recorded *recorded, struct vm_call *call);
 void vm_recorded_free(struct vm_recorded *recorded);
@@ -235,24 +228,23 @@ void vm_recorded_free(struct vm_recorded *recorded);
 enum { LOCK_LIFE = 0, LOCK_OP = 1 }; /* bytes of run/NAME/lock */
 
 enum vm_phase {
-	VM_OFF,		/* nothing runs, nothing is left */
-	VM_SAVED,	/* off, its memory is on disk */
-	VM_ALIVE,	/* QEMU lives; `status` says what it does */
-	VM_STARTING,	/* another vmf is at it */
-	VM_ENDED,	/* QEMU ended by itself (guest's power-off, quit); not yet tidied */
-	VM_CRASHED,	/* QEMU was killed or died */
-	VM_UNKNOWN,	/* another user's: it cannot be seen from here */
+	VM_OFF,         /* nothing runs, nothing is left */
+	VM_SAVED,       /* off, its memory is on disk */
+	VM_ALIVE,       /* QEMU lives; `status` says what it does */
+	VM_STARTING,    /* another vmf is at it */
+	VM_ENDED,       /* QEMU ended by itself (guest's power-off, quit); not yet tidied */
+	VM_CRASHED,     /* QEMU was killed or died */
+	VM_UNKNOWN,     /* another user's: it cannot be seen from here */
 	VM_INTERRUPTED, /* a vmf died at work; the next command on it undoes or finishes that */
 };
 
 struct vm_state {
 	enum vm_phase phase;
-	char status[24];  /* one word for people: "running", "paused", "io-error", "hung", "off", "crashed",
-			     ... */
-	char detail[200]; /* why, or "" */
-	pid_t pid;	  /* of a QEMU that lives, whatever the phase; else 0 */
-	int64_t since;	  /* start, seconds since the epoch; 0: unknown */
-	bool has_litter;  /* VM_OFF, VM_SAVED: a vmf that was killed early has left an empty run folder */
+	char status[24];   /* one word for people: "running", "paused", "io-error", "hung", "off", "crashed", ... */
+	char detail[200];  /* why, or "" */
+	pid_t pid;         /* of a QEMU that lives, whatever the phase; else 0 */
+	int64_t since;     /* start, seconds since the epoch; 0: unknown */
+	bool has_litter;   /* VM_OFF, VM_SAVED: a vmf that was killed early has left an empty run folder */
 };
 
 /* QEMU's word for its state, as people say it: one that was started paused is "prelaunch" to QEMU. */
@@ -263,12 +255,11 @@ void vm_state_read(struct ctx *ctx, const char *name, struct vm_state *state);
 void vm_state_of(const struct vm *vm, struct vm_state *state);
 /* The same and, if it is alive, QEMU's own word, with a deadline: tells hung from running. */
 void vm_state_ask(struct vm *vm, struct vm_state *state, int64_t deadline_ms);
-/* Opens the run folder. CREATE: makes it. -1 with errno ENOENT (no err) if it is missing and not to be made.
- */
+/* Opens the run folder. CREATE: makes it. -1 with errno ENOENT (no err) if it is missing and not to be made. */
 int vm_run_open(struct vm *vm, bool create, struct vmf_error *err);
 /*
- * Takes the VM for a change: waits a little for another vmf, undoes or finishes what a dead one left, and
- * reads the definition again if it has changed since. VMF_E_NOT_FOUND if there was one and it is gone.
+ * Takes the VM for a change: waits a little for another vmf, undoes or finishes what a dead one left, and reads the
+ * definition again if it has changed since. VMF_E_NOT_FOUND if there was one and it is gone.
  */
 int vm_lock(struct vm *vm, struct vmf_error *err);
 /* The same, also of one that is gone. */
@@ -304,11 +295,9 @@ struct vm_started {
 	struct strv notes; /* lines for the person: forwarded ports */
 };
 
-int vm_start(struct vm *vm, const struct vm_start_options *options, struct vm_started *started,
-	struct vmf_error *err);
+int vm_start(struct vm *vm, const struct vm_start_options *options, struct vm_started *started, struct vmf_error *err);
 /* The command line that start would use; dry: nothing is opened or changed. */
-int vm_command(
-	struct vm *vm, const struct vm_start_options *options, struct qemu_args *args, struct vmf_error *err);
+int vm_command(struct vm *vm, const struct vm_start_options *options, struct qemu_args *args, struct vmf_error *err);
 
 enum vm_stop_how { STOP_QUIT, STOP_KILL };
 /* Until QEMU is gone and all is tidied: QMP quit, then SIGTERM, then SIGKILL. */
@@ -335,8 +324,8 @@ struct vm_create_options {
 int vm_create(struct vm *vm, const struct vm_create_options *options, struct vmf_error *err);
 /* The next disk, and the definition if there is none yet. The caller frees *volume, its name. */
 int vm_newimg(struct vm *vm, uint64_t size_bytes, char **volume, struct vmf_error *err);
-/* The end of a change that made or unmade the definition: context for the error, the lock let go of; from
- * here on the VM is what its file says, if there is one. Gives RC, or -1. */
+/* The end of a change that made or unmade the definition: context for the error, the lock let go of; from here on the VM
+ * is what its file says, if there is one. Gives RC, or -1. */
 int vm_end_change(struct vm *vm, int rc, struct vmf_error *err);
 int vm_destroy(struct vm *vm, struct vmf_error *err);
 /* The VM itself goes by its new name afterwards. */
@@ -357,21 +346,19 @@ struct vm_snapshots {
 	size_t n_disks; /* of the VM, but for read-only ones, which have none */
 };
 
-/* All disks or none; a running guest is paused meanwhile. ONLY: titles of the disks that are meant; NULL or
- * none: all. */
+/* All disks or none; a running guest is paused meanwhile. ONLY: titles of the disks that are meant; NULL or none: all. */
 int vm_snapshot(struct vm *vm, const char *name, const struct strv *only, struct vmf_error *err);
 int vm_snapshots(struct vm *vm, struct vm_snapshots *all, struct vmf_error *err);
 void vm_snapshots_free(struct vm_snapshots *all);
 int vm_snapshot_remove(struct vm *vm, const char *name, struct vmf_error *err);
 /* Of a VM that is off. FLAGS: VMF_SNAPSHOT_*. */
-int vm_rollback(
-	struct vm *vm, const char *name, const struct strv *only, uint32_t flags, struct vmf_error *err);
+int vm_rollback(struct vm *vm, const char *name, const struct strv *only, uint32_t flags, struct vmf_error *err);
 
 enum vm_clone_how { CLONE_ANY, CLONE_COW, CLONE_COPY };
 
 struct vm_clone_options {
-	const char *origin;    /* a VM's name */
-	const char *snapshot;  /* of it, or NULL: as it is now */
+	const char *origin;   /* a VM's name */
+	const char *snapshot; /* of it, or NULL: as it is now */
 	enum vm_clone_how how; /* CLONE_ANY: copy-on-write where the stores can */
 };
 /* Makes VM, which is not defined yet. */
@@ -384,17 +371,15 @@ struct plan;
 /* The disk of that title or number, after vm_resolve(); NULL and err. */
 struct vm_disk *vm_disk_find(struct vm *vm, const char *title, struct vmf_error *err);
 
-/* A disk that is to be. A title that is configured already, without its volume, is made as it is configured.
- */
+/* A disk that is to be. A title that is configured already, without its volume, is made as it is configured. */
 struct vm_new_disk {
-	const char *title;	   /* NULL: the next number */
+	const char *title;         /* NULL: the next number */
 	const char *storage, *bus; /* NULL: as the VM's disks are by default */
-	uint64_t size_bytes;	   /* 0: as configured, as the image, or drive_size */
+	uint64_t size_bytes;       /* 0: as configured, as the image, or drive_size */
 	const struct image *image; /* what it is to be a copy of, or NULL */
-	const char *origin;	   /* the volume of STORAGE that it is to be a clone of, or NULL */
-	bool is_gold; /* ORIGIN is looked for as [CLASS-]ORIGIN, then as the first volume of a VM of that name
-		       */
-	const char *snapshot; /* of that, or NULL */
+	const char *origin;        /* the volume of STORAGE that it is to be a clone of, or NULL */
+	bool is_gold;              /* ORIGIN is looked for as [CLASS-]ORIGIN, then as the first volume of a VM of that name */
+	const char *snapshot;      /* of that, or NULL */
 	enum vm_clone_how how;
 };
 struct vm_disk_added {
@@ -402,10 +387,9 @@ struct vm_disk_added {
 	uint64_t size_bytes;
 	bool is_plugged; /* the running guest has it */
 };
-/* Makes the volume, notes the disk in the definition where that is needed (which is made if there is none)
- * and plugs it into the running VM. Free what was added. */
-int vm_disk_add(
-	struct vm *vm, const struct vm_new_disk *new, struct vm_disk_added *added, struct vmf_error *err);
+/* Makes the volume, notes the disk in the definition where that is needed (which is made if there is none) and plugs
+ * it into the running VM. Free what was added. */
+int vm_disk_add(struct vm *vm, const struct vm_new_disk *new, struct vm_disk_added *added, struct vmf_error *err);
 void vm_disk_added_free(struct vm_disk_added *added);
 /* Fails with VMF_E_STATE if the VM's memory is saved, which goes with its disks as they are. */
 int vm_need_no_memory(struct vm *vm, struct vmf_error *err);
@@ -418,20 +402,20 @@ struct vm_disk_size {
 struct vm_disk_resized {
 	uint64_t from_bytes, to_bytes;
 };
-int vm_disk_resize(struct vm *vm, const char *title, const struct vm_disk_size *wanted,
-	struct vm_disk_resized *resized, struct vmf_error *err);
+int vm_disk_resize(struct vm *vm, const char *title, const struct vm_disk_size *wanted, struct vm_disk_resized *resized,
+	struct vmf_error *err);
 /* The disk and its volume go, also of a running VM, whose guest must let go of it (VMF_E_TIMEOUT). */
 int vm_disk_remove(struct vm *vm, const char *title, struct vmf_error *err);
 /* Packs the volume of a VM that is off; what it took up, before and after. */
-int vm_disk_compress(struct vm *vm, const char *title, uint64_t *before_bytes, uint64_t *after_bytes,
-	struct vmf_error *err);
+int vm_disk_compress(
+	struct vm *vm, const char *title, uint64_t *before_bytes, uint64_t *after_bytes, struct vmf_error *err);
 /* The disk of a VM that is off becomes a copy of the image, and keeps its size if that is larger. */
-int vm_disk_import(struct vm *vm, const char *title, const struct image *image, uint64_t *size_bytes,
-	struct vmf_error *err);
+int vm_disk_import(
+	struct vm *vm, const char *title, const struct image *image, uint64_t *size_bytes, struct vmf_error *err);
 struct vm_disk_export {
 	const char *file, *format; /* as struct image's; the file must not be there */
 	bool compress;
-	uint64_t size_bytes; /* set: of the disk */
+	uint64_t size_bytes;       /* set: of the disk */
 };
 int vm_disk_export(struct vm *vm, const char *title, struct vm_disk_export *export, struct vmf_error *err);
 
@@ -439,35 +423,30 @@ int vm_disk_export(struct vm *vm, const char *title, struct vm_disk_export *expo
 struct vm_mount {
 	const char *folder; /* NULL: below LIB/mnt; missing or empty */
 	bool writable;
-	bool trims;	/* what is discarded must reach the volume: a loop device on a block device discards
-			   nothing */
-	json_t *record; /* set, the caller's: "folder", "readonly", "parts": [{"part", "type", "path" or
-			   "why"}] */
+	bool trims;         /* what is discarded must reach the volume: a loop device on a block device discards nothing */
+	json_t *record;     /* set, the caller's: "folder", "readonly", "parts": [{"part", "type", "path" or "why"}] */
 };
 int vm_disk_mount(struct vm *vm, const char *title, struct vm_mount *mount, struct vmf_error *err);
-/* Also of a VM that is no longer defined. *folder: where it was, the caller frees. VMF_E_BUSY: somebody is in
- * it. */
+/* Also of a VM that is no longer defined. *folder: where it was, the caller frees. VMF_E_BUSY: somebody is in it. */
 int vm_disk_umount(struct vm *vm, const char *title, char **folder, struct vmf_error *err);
-/* Gives back what the disk of a VM that is off takes up and does not need (trim.c): needs root. What it took
- * up, before and after. */
-int vm_disk_trim(struct vm *vm, const char *title, uint64_t *before_bytes, uint64_t *after_bytes,
-	struct vmf_error *err);
+/* Gives back what the disk of a VM that is off takes up and does not need (trim.c): needs root. What it took up, before
+ * and after. */
+int vm_disk_trim(
+	struct vm *vm, const char *title, uint64_t *before_bytes, uint64_t *after_bytes, struct vmf_error *err);
 /* Records of what is mounted of the VM; a new array. */
 json_t *vm_mounts(const struct vm *vm);
 /* VMF_E_STATE if a disk of the VM is mounted, or is for writing. Forgets what a reboot has unmounted. */
 int vm_need_unmounted(struct vm *vm, struct vmf_error *err);
 int vm_need_unwritten(struct vm *vm, struct vmf_error *err);
 
-/* For those who do the above: the VM taken and its disk found (to be let go of by vm_end_change() in any
- * case); NULL. */
+/* For those who do the above: the VM taken and its disk found (to be let go of by vm_end_change() in any case); NULL. */
 struct vm_disk *vm_disk_take(struct vm *vm, const char *title, struct vmf_error *err);
 /* Runs the plan, or shows it, unless RC is -1 already; frees it. Gives 0 or -1. */
 int vm_disk_run(struct vm *vm, struct plan *plan, const char *title, int rc, struct vmf_error *err);
 /* The VM is off, and nothing of a run is left. */
 int vm_disk_off(struct vm *vm, struct vmf_error *err);
 /* VMF_E_NOT_FOUND, and what makes it, unless the disk's volume is there. */
-int vm_disk_exists(
-	struct vm *vm, const struct vm_disk *disk, struct vmf_volume *volume, struct vmf_error *err);
+int vm_disk_exists(struct vm *vm, const struct vm_disk *disk, struct vmf_volume *volume, struct vmf_error *err);
 /* VMF_E_UNSUPPORTED unless its store has streams of its own kind. */
 int vm_need_own_stream(struct vm *vm, const struct vm_disk *disk, struct vmf_error *err);
 /* What a disk of that image will have; of a stream of the disk's store's own kind that store says it. */
@@ -477,13 +456,13 @@ uint32_t vm_disk_caps(struct vm *vm, const struct vm_disk *disk); /* VMF_STORAGE
 /* Made by vmf, and for this VM. */
 bool vm_disk_is_ours(const struct vm *vm, const struct vmf_volume *volume);
 /* Adds to PLAN that the definition says the disk's size, if that is where it is said. */
-int vm_disk_note_size(struct vm *vm, struct plan *plan, const struct vm_disk *disk, uint64_t size_bytes,
-	struct vmf_error *err);
+int vm_disk_note_size(
+	struct vm *vm, struct plan *plan, const struct vm_disk *disk, uint64_t size_bytes, struct vmf_error *err);
 
 /* ---- changes of the definition (change.c, medium.c) --------------------------------------- */
 
-/* TEXT with SETTINGS, "key=value" each ("key=" removes the line, key="" sets the empty text); NULL and err.
- * The caller frees. */
+/* TEXT with SETTINGS, "key=value" each ("key=" removes the line, key="" sets the empty text); NULL and err. The
+ * caller frees. */
 char *vm_edit_text(struct vm *vm, const char *text, const struct strv *settings, struct vmf_error *err);
 /*
  * Changes the definition and keeps its comments; one that is not there is made. What a running VM can follow
@@ -513,14 +492,11 @@ void plan_then_end(struct plan *plan);
 /* The operation concerns VM NAME, too: a command on that one recovers it as well. For lasting plans. */
 void plan_also(struct plan *plan, const char *name);
 /* Adds a step; ARGS is consumed; the description is what --dry-run shows. */
-void plan_add(struct plan *plan, const struct step *step, json_t *args, const char *fmt, ...)
-	VMF_PRINTF(4, 5);
-/* The same for what is done once all steps have committed; a recovery does it, too. If it fails and the step
- * has an undo, everything is undone; without one, the plan's steps stay as they are. Its run gets no DATA. */
-void plan_then(struct plan *plan, const struct step *step, json_t *args, const char *fmt, ...)
-	VMF_PRINTF(4, 5);
-/* Runs the steps; on failure undoes those begun, in reverse. keep: the journal stays, as record for
- * plan_undo(). */
+void plan_add(struct plan *plan, const struct step *step, json_t *args, const char *fmt, ...) VMF_PRINTF(4, 5);
+/* The same for what is done once all steps have committed; a recovery does it, too. If it fails and the step has an undo,
+ * everything is undone; without one, the plan's steps stay as they are. Its run gets no DATA. */
+void plan_then(struct plan *plan, const struct step *step, json_t *args, const char *fmt, ...) VMF_PRINTF(4, 5);
+/* Runs the steps; on failure undoes those begun, in reverse. keep: the journal stays, as record for plan_undo(). */
 int plan_run(struct plan *plan, void *data, bool keep, struct vmf_error *err);
 /* For a dry run: the steps' descriptions go to the context. */
 void plan_describe(const struct plan *plan);
@@ -532,9 +508,9 @@ void plan_free(struct plan *plan);
 int plan_recover(struct vm *vm, struct vmf_error *err);
 enum journal_state {
 	JOURNAL_NONE,
-	JOURNAL_OPEN,	 /* of an operation that did not commit */
+	JOURNAL_OPEN,    /* of an operation that did not commit */
 	JOURNAL_STARTED, /* of a start that did */
-	JOURNAL_ENDING,	 /* the same, and its tear-down was begun */
+	JOURNAL_ENDING,  /* the same, and its tear-down was begun */
 };
 enum journal_state plan_journal_state(const char *path);
 /* Notes in the start's journal that its tear-down has begun: if we die, the next one goes on with it. */
@@ -543,8 +519,8 @@ int plan_mark_ending(struct vm *vm, struct vmf_error *err);
 void plan_prepare_undo(struct vm *vm);
 /* The steps of a start, undone: tear-down. */
 int plan_undo_start(struct vm *vm, struct vmf_error *err);
-/* Notes in the record of a VM that runs that SLOT's disk is attached as ATTACH says (see vm_record()), so
- * that its tear-down detaches it; NULL: that it is no longer. */
+/* Notes in the record of a VM that runs that SLOT's disk is attached as ATTACH says (see vm_record()), so that its
+ * tear-down detaches it; NULL: that it is no longer. */
 int plan_start_record(struct vm *vm, const char *slot, json_t *attach, struct vmf_error *err);
 char *plan_journal_path(const struct ctx *ctx, const char *name, bool lasting);
 

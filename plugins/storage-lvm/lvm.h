@@ -11,10 +11,11 @@
  *	vmf.snapshot=NAME        a snapshot (all else is a volume), with
  *	vmf.origin=ID            its volume's id
  *	vmf.created=SECONDS
- *	vmf.id=ID                on a thin volume that was rolled back, and is another LV since: the id that
- *it has kept. Without it an LV's own UUID is its id. vmf.rollback=NAME:BYTES:SECONDS  on a thick volume while
- *it is rolled back, which uses its snapshot up vmf.by=NODE:BOOT:PID:START       the process that makes or
- *made it: it means something as long as the LV's name says that it is in the making
+ *	vmf.id=ID                on a thin volume that was rolled back, and is another LV since: the id that it
+ *	                         has kept. Without it an LV's own UUID is its id.
+ *	vmf.rollback=NAME:BYTES:SECONDS  on a thick volume while it is rolled back, which uses its snapshot up
+ *	vmf.by=NODE:BOOT:PID:START       the process that makes or made it: it means something as long as the LV's
+ *	                         name says that it is in the making
  */
 #ifndef VMF_STORAGE_LVM_H
 #define VMF_STORAGE_LVM_H
@@ -28,8 +29,8 @@
 #include "vmf/plugin.h"
 
 #define LVM_TEMP_PREFIX ".vmf-" /* LVs in the making */
-#define LVM_NEW_SUFFIX "+new"	/* while a thin volume is rolled back: what will be the volume, ... */
-#define LVM_OLD_SUFFIX "+old"	/* ... and what was it. No name is encoded to such a one. */
+#define LVM_NEW_SUFFIX "+new"   /* while a thin volume is rolled back: what will be the volume, ... */
+#define LVM_OLD_SUFFIX "+old"   /* ... and what was it. No name is encoded to such a one. */
 #define LVM_MAX_SIZE ((uint64_t)1 << 60)
 
 enum lvm_kind {
@@ -40,33 +41,33 @@ enum lvm_kind {
 };
 
 struct lvm_lv {
-	const char *lv;	  /* LVM's name for it */
-	const char *name; /* vmf's: LVM's forbidden characters are put back */
-	const char *uuid; /* the LV's own */
+	const char *lv;          /* LVM's name for it */
+	const char *name;        /* vmf's: LVM's forbidden characters are put back */
+	const char *uuid;        /* the LV's own */
 	enum lvm_kind kind;
 	uint64_t size, virtual_size;
-	int32_t data, meta; /* fill in hundredths of a percent, -1: unknown */
-	const char *origin; /* the LV's name that it stands on, or NULL */
-	const char *pool;   /* or NULL */
+	int32_t data, meta;      /* fill in hundredths of a percent, -1: unknown */
+	const char *origin;      /* the LV's name that it stands on, or NULL */
+	const char *pool;        /* or NULL */
 	bool is_active, is_open, is_invalid, is_merging, is_readonly, zeroes;
-	bool is_stuck; /* suspended, or without its table: an lvm that was killed left it so */
-	char health;   /* lvs(8), lv_attr: '-' is good */
+	bool is_stuck;           /* suspended, or without its table: an lvm that was killed left it so */
+	char health;             /* lvs(8), lv_attr: '-' is good */
 	/* from the tags */
 	bool is_ours;
-	const char *tags;    /* all of them */
-	const char *id;	     /* never NULL */
-	const char *vm_uuid; /* or NULL, as all of these */
+	const char *tags;        /* all of them */
+	const char *id;          /* never NULL */
+	const char *vm_uuid;     /* or NULL, as all of these */
 	const char *snapshot, *of, *rollback, *by;
 	int64_t created;
-	bool is_aside; /* a thin volume's new or old self, see above */
+	bool is_aside;           /* a thin volume's new or old self, see above */
 };
 
 struct lvm {
 	const struct vmf_call *c;
 	const struct vmf_host *h;
-	const char *vg, *pool; /* pool: NULL for thick volumes */
+	const char *vg, *pool;   /* pool: NULL for thick volumes */
 	uint64_t vg_size, vg_free, extent;
-	bool is_kept; /* what an earlier look saw, see report.c */
+	bool is_kept;            /* what an earlier look saw, see report.c */
 	struct lvm_lv *lvs;
 	size_t count;
 	const struct lvm_lv *pool_lv; /* the option's, NULL: none */
@@ -89,8 +90,7 @@ struct lvm_args {
 #define LVM_END ((const char *)NULL)
 
 /* Begins a command; its arguments end with LVM_END. */
-void lvm_args(const struct vmf_call *c, struct lvm_args *a, const char *program, ...)
-	__attribute__((sentinel));
+void lvm_args(const struct vmf_call *c, struct lvm_args *a, const char *program, ...) __attribute__((sentinel));
 void lvm_args_add(struct lvm_args *a, ...) __attribute__((sentinel));
 /* Runs it; *out (may be NULL): what it said. Failures carry lvm's own words and a code that fits them. */
 int lvm_try(const struct vmf_call *c, const struct lvm_args *a, char **out, struct vmf_error *err);
@@ -120,8 +120,8 @@ bool lvm_is_plain_name(const char *name);
 	"vg_size,vg_free,vg_extent_size"
 #define LVM_VGS_FIELDS "vg_size,vg_free,vg_extent_size"
 
-/* Fills S from `lvs` (or, for a VG without LVs, `vgs`) --reportformat json, which took so long. 1: done, 0:
- * there are no rows. */
+/* Fills S from `lvs` (or, for a VG without LVs, `vgs`) --reportformat json, which took so long. 1: done, 0: there
+ * are no rows. */
 int lvm_report(struct lvm *s, const char *json, int64_t took_ms, struct vmf_error *err);
 /* The same from the last one, if it still holds. */
 bool lvm_report_kept(struct lvm *s);
@@ -134,12 +134,10 @@ int64_t lvm_now_ms(void);
 
 /* Options and one look at the VG. To be called by every call; there is nothing to close. */
 int lvm_look(const struct vmf_call *c, struct lvm *s, struct vmf_error *err);
-/* The same for calls that change something: first what dead processes left half made is removed, see tidy.c.
- */
+/* The same for calls that change something: first what dead processes left half made is removed, see tidy.c. */
 int lvm_look_to_change(const struct vmf_call *c, struct lvm *s, struct vmf_error *err);
 /* The same, and finds volume NAME, or NULL. That it is missing, or open, is what LVM says now. */
-int lvm_look_at(const struct vmf_call *c, const char *name, struct lvm *s, const struct lvm_lv **v,
-	struct vmf_error *err);
+int lvm_look_at(const struct vmf_call *c, const char *name, struct lvm *s, const struct lvm_lv **v, struct vmf_error *err);
 const struct lvm_lv *lvm_find_lv(const struct lvm *s, const char *lv);
 /* A volume by vmf's name: neither a snapshot of ours nor one in the making. NULL: none. */
 const struct lvm_lv *lvm_find(const struct lvm *s, const char *name);
@@ -159,8 +157,7 @@ int lvm_must_be_closed(const struct lvm *s, const struct lvm_lv *v, struct vmf_e
 /* VMF_E_NO_SPACE with numbers, unless the VG has room for BYTES. WHAT: "a snapshot of web0-0". */
 int lvm_need_space(const struct lvm *s, uint64_t bytes, const char *what, struct vmf_error *err);
 /* The same for a thin pool; BYTES may be 0. */
-int lvm_need_pool(
-	const struct lvm *s, const char *pool, uint64_t bytes, const char *what, struct vmf_error *err);
+int lvm_need_pool(const struct lvm *s, const char *pool, uint64_t bytes, const char *what, struct vmf_error *err);
 uint64_t lvm_round_up(const struct lvm *s, uint64_t bytes);
 /* "VG/LV" */
 const char *lvm_path(const struct lvm *s, const char *lv);
@@ -193,7 +190,7 @@ const char *lvm_stem(const struct vmf_call *c, const char *lv, const char *suffi
 /* ---- dm.c: what the kernel says, without a program ----------------------------------------- */
 
 struct lvm_dm {
-	char type[16]; /* of the first target: "thin", "snapshot", ... */
+	char type[16];    /* of the first target: "thin", "snapshot", ... */
 	char params[256];
 	bool is_suspended;
 	bool is_open;
@@ -205,11 +202,11 @@ bool lvm_dm_status(const char *dm_name, struct lvm_dm *dm);
 bool lvm_dm_pool_room(const char *dm_name, uint64_t *left_bytes, uint64_t *size_bytes);
 /* Done and to do of a merge into this device; false: nothing is being merged. */
 bool lvm_dm_merging(const char *dm_name, uint64_t *left);
-/* Opens the LV's device if it is there, and makes sure that it is this LV's: an fd, or -1 and errno. *path
- * (may be NULL): by which name. */
+/* Opens the LV's device if it is there, and makes sure that it is this LV's: an fd, or -1 and errno. *path (may be
+ * NULL): by which name. */
 int lvm_dm_open(const struct vmf_call *c, const char *vg, const char *lv, int flags, const char **path);
-/* Removes devices of an LV that is there no more: a command of LVM's that was killed can leave them, and LVM
- * would not take its name for another LV then. */
+/* Removes devices of an LV that is there no more: a command of LVM's that was killed can leave them, and LVM would not
+ * take its name for another LV then. */
 void lvm_dm_sweep(const struct vmf_call *c, const char *vg, const char *lv_uuid);
 /* A QEMU has the device open for writing. */
 bool lvm_dm_is_written(int fd);
@@ -228,14 +225,13 @@ struct lvm_sink {
 	const char *name, *lv, *temp; /* temp: the LV's name until it is whole */
 	int fd;
 	bool is_thin;
-	uint64_t size, unchecked; /* unchecked: bytes since the pool was last looked at */
+	uint64_t size, unchecked;     /* unchecked: bytes since the pool was last looked at */
 };
 
 /* A buffer of LVM_BLOCK that direct I/O takes; NULL and err if there is no memory. */
 char *lvm_buffer_new(const struct vmf_call *c, struct vmf_error *err);
 /* On failure there is nothing to drop. */
-int lvm_sink_open(
-	struct lvm *s, const char *name, uint64_t size, struct lvm_sink *sink, struct vmf_error *err);
+int lvm_sink_open(struct lvm *s, const char *name, uint64_t size, struct lvm_sink *sink, struct vmf_error *err);
 /* LENGTH bytes (of a lvm_buffer_new(), which is padded with zeroes where a sector is not full) at OFFSET. */
 int lvm_sink_put(struct lvm_sink *sink, uint64_t offset, char *data, size_t length, struct vmf_error *err);
 int lvm_sink_zero(struct lvm_sink *sink, uint64_t offset, uint64_t length, struct vmf_error *err);
@@ -258,17 +254,14 @@ struct lvm_source {
 int lvm_source_open(struct lvm *s, const struct lvm_lv *v, struct lvm_source *source, struct vmf_error *err);
 void lvm_source_close(struct lvm_source *source);
 /* Reads all of LENGTH. */
-int lvm_source_read(
-	struct lvm_source *source, uint64_t offset, char *data, size_t length, struct vmf_error *err);
+int lvm_source_read(struct lvm_source *source, uint64_t offset, char *data, size_t length, struct vmf_error *err);
 /* What it takes in a store that leaves out what was never written; at most its size. */
 uint64_t lvm_data_bytes(const struct lvm_lv *v);
-/* Direct I/O is refused (EINVAL: sectors larger than ours, perhaps): whether the fd goes through the page
- * cache from now on. */
+/* Direct I/O is refused (EINVAL: sectors larger than ours, perhaps): whether the fd goes through the page cache from now on. */
 bool lvm_no_longer_direct(int fd);
 bool lvm_is_zero(const char *data, size_t length);
 /* The person's wish to stop is an error that names WHAT. */
-int lvm_progress(
-	const struct vmf_call *c, const char *what, uint64_t done, uint64_t total, struct vmf_error *err);
+int lvm_progress(const struct vmf_call *c, const char *what, uint64_t done, uint64_t total, struct vmf_error *err);
 
 /* ---- snapshots.c -------------------------------------------------------------------------- */
 
@@ -284,8 +277,7 @@ int lvm_make_thick_snapshot(const struct lvm *s, const struct lvm_lv *v, const c
 /* ---- calls -------------------------------------------------------------------------------- */
 
 int lvm_check(const struct vmf_call *c, struct vmf_pool *pool, struct vmf_error *err);
-int lvm_list(
-	const struct vmf_call *c, const char *prefix, struct vmf_volume_list *list, struct vmf_error *err);
+int lvm_list(const struct vmf_call *c, const char *prefix, struct vmf_volume_list *list, struct vmf_error *err);
 int lvm_create(const struct vmf_call *c, const char *name, uint64_t size_bytes, struct vmf_error *err);
 int lvm_remove(const struct vmf_call *c, const char *name, struct vmf_error *err);
 int lvm_rename(const struct vmf_call *c, const char *name, const char *new_name, struct vmf_error *err);
@@ -295,17 +287,13 @@ int lvm_detach(const struct vmf_call *c, const char *name, struct vmf_error *err
 int lvm_snapshot(const struct vmf_call *c, const char *name, const char *snapshot, struct vmf_error *err);
 int lvm_snapshots(
 	const struct vmf_call *c, const char *name, struct vmf_snapshot_list *list, struct vmf_error *err);
-int lvm_rollback(const struct vmf_call *c, const char *name, const char *snapshot, uint32_t flags,
+int lvm_rollback(const struct vmf_call *c, const char *name, const char *snapshot, uint32_t flags, struct vmf_error *err);
+int lvm_snapshot_remove(const struct vmf_call *c, const char *name, const char *snapshot, struct vmf_error *err);
+int lvm_clone(const struct vmf_call *c, const char *origin, const char *snapshot, const char *new_name, uint32_t copy,
 	struct vmf_error *err);
-int lvm_snapshot_remove(
-	const struct vmf_call *c, const char *name, const char *snapshot, struct vmf_error *err);
-int lvm_clone(const struct vmf_call *c, const char *origin, const char *snapshot, const char *new_name,
-	uint32_t copy, struct vmf_error *err);
 int lvm_send(const struct vmf_call *c, const char *name, int fd, struct vmf_error *err);
-int lvm_receive(
-	const struct vmf_call *c, const char *name, uint64_t size_bytes, int fd, struct vmf_error *err);
-int lvm_map(
-	const struct vmf_call *c, const char *name, uint32_t writable, char **path, struct vmf_error *err);
+int lvm_receive(const struct vmf_call *c, const char *name, uint64_t size_bytes, int fd, struct vmf_error *err);
+int lvm_map(const struct vmf_call *c, const char *name, uint32_t writable, char **path, struct vmf_error *err);
 int lvm_unmap(const struct vmf_call *c, const char *name, struct vmf_error *err);
 
 #endif
