@@ -142,20 +142,34 @@ static void capture_read(struct capture *c)
 
 enum ending { ENDED, TOO_LATE, INTERRUPTED };
 
+#define PROGRESS_MS 500
+
+static void show_position(const struct vmf_run *run)
+{
+	off_t at = lseek(run->stdin_fd > 0 ? run->stdin_fd : run->stdout_fd, 0, SEEK_CUR);
+
+	if (at > 0)
+		log_progress(run->progress, (uint64_t)at, run->progress_total);
+}
+
 /* Collects both outputs until they close, the deadline passes or the person presses ^C. What is begun after
- * ^C is part of an undo, and goes on. */
-static enum ending collect(struct capture *captures, int64_t deadline_ms)
+ * ^C is part of an undo, and goes on. RUN: whose progress is to be shown, or NULL. */
+static enum ending collect(struct capture *captures, int64_t deadline_ms, const struct vmf_run *run)
 {
 	int interrupted_before = log_interrupted;
 
 	while (captures[0].fd >= 0 || captures[1].fd >= 0) {
 		struct pollfd p[2] = {{captures[0].fd, POLLIN, 0}, {captures[1].fd, POLLIN, 0}};
-		int n = poll(p, 2, wait_time(deadline_ms));
+		int wait_ms = wait_time(deadline_ms);
+		bool is_slice = run && wait_ms > PROGRESS_MS;
+		int n = poll(p, 2, is_slice ? PROGRESS_MS : wait_ms);
 
 		if (log_interrupted != interrupted_before)
 			return INTERRUPTED;
-		if (n == 0 || (n < 0 && errno != EINTR))
+		if ((n == 0 && !is_slice) || (n < 0 && errno != EINTR))
 			return TOO_LATE;
+		if (run)
+			show_position(run);
 		for (int i = 0; n > 0 && i < 2; i++)
 			if (p[i].revents)
 				capture_read(&captures[i]);
@@ -262,12 +276,12 @@ int proc_run_watched(
 		close(errors[0]);
 		return vmf_fail(err, VMF_E_FAILED, rc, NULL, "cannot run %s", program);
 	}
-	ending = collect(captures, deadline_ms);
+	ending = collect(captures, deadline_ms, run->progress ? run : NULL);
 	if (ending != ENDED) {
 		/* lvm holds signals back while it has devices suspended: ended there, it would leave them so
 		 */
 		kill(-pid, SIGTERM);
-		collect(captures, time_now_ms() + GRACE_MS);
+		collect(captures, time_now_ms() + GRACE_MS, NULL);
 		kill(-pid, SIGKILL);
 	}
 	for (int i = 0; i < 2; i++)

@@ -36,14 +36,15 @@ static const struct cli_option disk_add_options[] = {
 	{"--storage", "NAME", "the storage that its volume is made in", NULL},
 	{"--bus", "BUS", "virtio, scsi, ide, nvme or usb", NULL},
 	{"--image", "FILE", "it is to be a copy of that image", NULL},
-	{"--format", "FORMAT", "what the image is: raw or qcow2; seen by its content unless told", NULL},
+	{"--format", "FORMAT", "what the image is: raw, qcow2 or own; seen by its content unless told", NULL},
 };
 static const struct cli_option disk_import_options[] = {
-	{"--format", "FORMAT", "what the image is: raw or qcow2; seen by its content unless told", NULL},
+	{"--format", "FORMAT", "what the image is: raw, qcow2 or own; seen by its content unless told", NULL},
 	{"--yes", NULL, "do not ask", NULL},
 };
 static const struct cli_option disk_export_options[] = {
-	{"--format", "FORMAT", "raw or qcow2; by the file's ending unless told", NULL},
+	{"--format", "FORMAT", "raw, qcow2 or own, the storage's stream; by the file's ending unless told",
+		NULL},
 	{"--compress", NULL, "pack it; for qcow2", NULL},
 };
 static const struct cli_option disk_mount_options[] = {{"--rw", NULL, "for writing, too", NULL}};

@@ -131,32 +131,40 @@ static int choose_configured(
 	return 0;
 }
 
-static uint64_t size_for(const struct vm *vm, const struct vm_new_disk *new, const struct choice *c)
+static int size_for(struct vm *vm, const struct vm_new_disk *new, const struct choice *c,
+	uint64_t *size_bytes, struct vmf_error *err)
 {
 	uint64_t configured = c->disk.section ? (uint64_t)conf_number(c->disk.section, "size") : 0;
 
-	if (new->size_bytes)
-		return new->size_bytes;
-	if (configured)
-		return configured;
-	return new->image ? new->image->size_bytes : (uint64_t)conf_number(vm->root, "drive_size");
+	*size_bytes = new->size_bytes ? new->size_bytes : configured;
+	if (*size_bytes)
+		return 0;
+	if (new->image)
+		return vm_image_size(vm, &c->disk, new->image, size_bytes, err);
+	*size_bytes = (uint64_t)conf_number(vm->root, "drive_size");
+	return 0;
 }
 
 /* A disk that is not where or what the VM's disks are by default, or not called by a number, is written down.
  */
-static void write_down(struct vm *vm, const struct vm_new_disk *new, struct choice *c)
+static int write_down(struct vm *vm, const struct vm_new_disk *new, struct choice *c, struct vmf_error *err)
 {
 	const char *title = c->disk.title;
+	uint64_t size_bytes;
 
 	if (!str_equal(c->disk.instance, conf_string(vm->root, "storage")))
 		strv_addf(&c->settings, "disk.\"%s\".storage=%s", title, c->disk.instance);
 	if (!str_equal(c->disk.bus, conf_string(vm->root, "drive_if")))
 		strv_addf(&c->settings, "disk.\"%s\".bus=%s", title, c->disk.bus);
 	if (!new->origin && (new->title || c->settings.count)) {
-		autofree char *size = value_exact_size(size_for(vm, new, c));
+		autofree char *size = NULL;
 
+		if (size_for(vm, new, c, &size_bytes, err) < 0)
+			return -1;
+		size = value_exact_size(size_bytes);
 		strv_addf(&c->settings, "disk.\"%s\".size=%s", title, size);
 	}
+	return 0;
 }
 
 static int choose_new(struct vm *vm, const struct vm_new_disk *new, struct choice *c, struct vmf_error *err)
@@ -188,8 +196,7 @@ static int choose_new(struct vm *vm, const struct vm_new_disk *new, struct choic
 		c->disk.title = c->disk.volume + strlen(prefix) + 1;
 	}
 	c->disk.slot = arena_printf(&vm->arena, "disk-%s", c->disk.title);
-	write_down(vm, new, c);
-	return 0;
+	return write_down(vm, new, c, err);
 }
 
 static void choice_free(struct choice *c)
@@ -274,12 +281,13 @@ static int plan_disk(struct vm *vm, struct plan *plan, const struct vm_new_disk 
 	struct new_volume volume = {.name = c->disk.volume,
 		.instance = c->disk.instance,
 		.own = c->disk.section,
-		.size_bytes = size_for(vm, new, c),
 		.index = c->disk.index,
 		.image = new->image};
 
 	if (new->origin)
 		return plan_origin(vm, plan, new, &c->disk, err);
+	if (size_for(vm, new, c, &volume.size_bytes, err) < 0)
+		return -1;
 	return plan_volume(vm, plan, &volume, err);
 }
 

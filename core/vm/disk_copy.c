@@ -116,8 +116,11 @@ static int import_locked(struct vm *vm, const struct vm_disk *d, struct plan *pl
 			"volume %s was not made by vmf for this VM", d->volume);
 	if (v.name && vm_need_bare(vm, d, &v, err) < 0)
 		return -1;
+	if (vm_image_size(vm, d, image, size_bytes, err) < 0)
+		return -1;
 	/* a disk does not shrink by what it gets */
-	*size_bytes = v.virtual_bytes > image->size_bytes ? v.virtual_bytes : image->size_bytes;
+	if (*size_bytes < v.virtual_bytes)
+		*size_bytes = v.virtual_bytes;
 	new.size_bytes = *size_bytes;
 	if ((v.name ? plan_swap(vm, plan, d, &new, err) : plan_volume(vm, plan, &new, err)) < 0)
 		return -1;
@@ -155,6 +158,8 @@ static int write_file(const struct vm_recorded *r, const struct vm_call *call, j
 		.to_file = true,
 		.compress = json_is_true(json_object_get(args, "compress"))};
 
+	if (str_equal(c.format, IMAGE_OWN))
+		return r->plugin->ops.storage.send_own(&call->call, r->volume, file->fd, err);
 	if (json_is_true(json_object_get(args, "stream")))
 		return r->plugin->ops.storage.send(&call->call, r->volume, file->fd, err);
 	return volume_convert(r, call, &c, err);
@@ -209,6 +214,8 @@ static int export_locked(struct vm *vm, const struct vm_disk *d, struct plan *pl
 	if (file_exists(o->file))
 		return vmf_fail(err, VMF_E_EXISTS, 0, "choose another name, or remove it first",
 			"there is a %s already", o->file);
+	if (str_equal(o->format, IMAGE_OWN) && vm_need_own_stream(vm, d, err) < 0)
+		return -1;
 	o->size_bytes = v.virtual_bytes;
 	args = vm_record(vm, d->plugin, d->opts, d->instance, d->slot, d->index, d->volume);
 	json_object_set_new(args, "file", json_string(o->file));
@@ -230,7 +237,7 @@ int vm_disk_export(struct vm *vm, const char *title, struct vm_disk_export *o, s
 
 	if (o->compress && !str_equal(o->format, "qcow2"))
 		return vmf_fail(err, VMF_E_USAGE, 0, "leave out --compress, and use gzip or zstd afterwards",
-			"raw images cannot be compressed");
+			"only qcow2 images can be compressed");
 	/* a locked VM can be looked at */
 	d = (vm->ctx->dry_run || vm_lock(vm, err) == 0) && vm_resolve(vm, err) == 0
 		    ? vm_disk_find(vm, title, err)

@@ -171,20 +171,31 @@ static int check_whole(const struct image *image, struct vmf_error *err)
 	return rc;
 }
 
+static bool is_format(const char *word)
+{
+	return str_equal(word, "raw") || str_equal(word, "qcow2") || str_equal(word, IMAGE_OWN);
+}
+
+static int no_format(const char *word, struct vmf_error *err)
+{
+	return vmf_fail(err, VMF_E_USAGE, 0, "raw, qcow2, or own: the stream of the storage's own kind",
+		"there is no format \"%s\"", word);
+}
+
 int image_look(const char *path, const char *format, struct image *image, struct vmf_error *err)
 {
 	/* O_NONBLOCK: a FIFO must not hold us */
 	autoclose int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 
 	memset(image, 0, sizeof(*image));
-	if (format && !str_equal(format, "raw") && !str_equal(format, "qcow2"))
-		return vmf_fail(err, VMF_E_USAGE, 0, "raw or qcow2", "there is no format \"%s\"", format);
+	if (format && !is_format(format))
+		return no_format(format, err);
 	image->path = fd < 0 ? NULL : realpath(path, NULL);
 	if (!image->path)
 		return vmf_fail(err, error_code_of(errno, errno == ENOENT ? VMF_E_NOT_FOUND : VMF_E_FAILED),
 			errno, NULL, "image %s", path);
 	if (look_at(fd, format, image, err) == 0 &&
-		(str_equal(image->format, "raw") || check_whole(image, err) == 0))
+		(!str_equal(image->format, "qcow2") || check_whole(image, err) == 0))
 		return 0;
 	image_free(image);
 	return -1;
@@ -202,13 +213,13 @@ const char *image_format_of(const char *path, const char *wanted, struct vmf_err
 		const char *ending, *format;
 	} endings[] = {{".qcow2", "qcow2"}, {".raw", "raw"}, {".img", "raw"}};
 
-	if (str_equal(wanted, "raw") || str_equal(wanted, "qcow2"))
+	if (wanted && is_format(wanted))
 		return wanted;
 	for (size_t i = 0; !wanted && i < VMF_COUNT(endings); i++)
 		if (str_ends(path, endings[i].ending))
 			return endings[i].format;
 	if (wanted)
-		vmf_fail(err, VMF_E_USAGE, 0, "raw or qcow2", "there is no format \"%s\"", wanted);
+		no_format(wanted, err);
 	else
 		vmf_fail(err, VMF_E_USAGE, 0, "add --format qcow2, or let it end in .qcow2, .raw or .img",
 			"%s does not say what format it is to have", path);

@@ -9,10 +9,12 @@
 #include "base/error.h"
 #include "base/str.h"
 
+#define IMAGE_OWN "own" /* a stream of a storage's own kind, which only such a storage can read */
+
 struct image {
 	char *path;         /* absolute */
-	const char *format; /* "raw" or "qcow2" */
-	uint64_t size_bytes; /* as a guest sees it, in whole sectors */
+	const char *format; /* "raw", "qcow2" or IMAGE_OWN */
+	uint64_t size_bytes; /* as a guest sees it, in whole sectors; IMAGE_OWN: the file's, until a storage has told */
 };
 
 /*
@@ -21,7 +23,7 @@ struct image {
  */
 int image_look(const char *path, const char *format, struct image *image, struct vmf_error *err);
 void image_free(struct image *image);
-/* "qcow2" or "raw" for one that is to be made: what is asked for (may be NULL), else by its name's ending. NULL and
+/* The format for one that is to be made: what is asked for (may be NULL), else by its name's ending. NULL and
  * err. */
 const char *image_format_of(const char *path, const char *wanted, struct vmf_error *err);
 /* As qemu-img takes it, whatever is in the path: json:{...}. The caller frees. */

@@ -425,7 +425,7 @@ int vm_disk_compress(
 int vm_disk_import(
 	struct vm *vm, const char *title, const struct image *image, uint64_t *size_bytes, struct vmf_error *err);
 struct vm_disk_export {
-	const char *file, *format; /* "raw" or "qcow2"; the file must not be there */
+	const char *file, *format; /* as struct image's; the file must not be there */
 	bool compress;
 	uint64_t size_bytes;       /* set: of the disk */
 };
@@ -459,6 +459,11 @@ int vm_disk_run(struct vm *vm, struct plan *plan, const char *title, int rc, str
 int vm_disk_off(struct vm *vm, struct vmf_error *err);
 /* VMF_E_NOT_FOUND, and what makes it, unless the disk's volume is there. */
 int vm_disk_exists(struct vm *vm, const struct vm_disk *disk, struct vmf_volume *volume, struct vmf_error *err);
+/* VMF_E_UNSUPPORTED unless its store has streams of its own kind. */
+int vm_need_own_stream(struct vm *vm, const struct vm_disk *disk, struct vmf_error *err);
+/* What a disk of that image will have; of a stream of the disk's store's own kind that store says it. */
+int vm_image_size(struct vm *vm, const struct vm_disk *disk, const struct image *image, uint64_t *size_bytes,
+	struct vmf_error *err);
 uint32_t vm_disk_caps(struct vm *vm, const struct vm_disk *disk); /* VMF_STORAGE_* of its store */
 /* Made by vmf, and for this VM. */
 bool vm_disk_is_ours(const struct vm *vm, const struct vmf_volume *volume);

@@ -202,6 +202,12 @@ static int receive(
 	autoclose int fd = -1;
 	struct stat st;
 
+	if (str_equal(json_string_value(json_object_get(args, "format")), IMAGE_OWN)) {
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		if (fd < 0)
+			return vmf_fail_errno(err, NULL, "image %s", path);
+		return r->plugin->ops.storage.receive_own(&call->call, r->volume, fd, err) < 0 ? -1 : 1;
+	}
 	if (!str_equal(json_string_value(json_object_get(args, "format")), "raw") ||
 		!r->plugin->ops.storage.receive)
 		return 0;
@@ -271,6 +277,39 @@ static int volume_unimport(struct vm *vm, json_t *args, struct vmf_error *err)
 
 const struct step step_volume_import = {"volume-import", volume_import, volume_unimport};
 
+/* ---- streams of a store's own kind ----------------------------------------------------------- */
+
+int vm_need_own_stream(struct vm *vm, const struct vm_disk *d, struct vmf_error *err)
+{
+	const struct vmf_storage_ops *ops = &d->plugin->ops.storage;
+
+	if ((vm_disk_caps(vm, d) & VMF_STORAGE_OWN_STREAM) && ops->send_own && ops->own_size &&
+		ops->receive_own)
+		return 0;
+	return vmf_fail(err, VMF_E_UNSUPPORTED, 0, "use --format raw or qcow2, which every storage can",
+		"storage \"%s\" (%s) has no streams of its own", d->instance, d->plugin->name);
+}
+
+int vm_image_size(struct vm *vm, const struct vm_disk *d, const struct image *image, uint64_t *size_bytes,
+	struct vmf_error *err)
+{
+	struct vm_call call;
+	autoclose int fd = -1;
+
+	*size_bytes = image->size_bytes;
+	if (!str_equal(image->format, IMAGE_OWN))
+		return 0;
+	if (vm_need_own_stream(vm, d, err) < 0)
+		return -1;
+	vm_call_disk(vm, d, &call);
+	fd = open(image->path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return vmf_fail_errno(err, NULL, "image %s", image->path);
+	if (d->plugin->ops.storage.own_size(&call.call, fd, size_bytes, err) < 0)
+		return vmf_context(err, "image %s", image->path);
+	return 0;
+}
+
 /* ---- plans -------------------------------------------------------------------------------- */
 
 /* Says before anything is done what would surely fail. */
@@ -336,6 +375,8 @@ int plan_volume(struct vm *vm, struct plan *plan, const struct new_volume *new, 
 	struct vm_disk probe = {.title = new->name, .slot = slot, .volume = new->name};
 	struct vm_instance in;
 	struct vmf_opts *opts;
+	struct new_volume whole = *new;
+	struct image image;
 	struct vm_call call;
 	int rc;
 
@@ -354,11 +395,16 @@ int plan_volume(struct vm *vm, struct plan *plan, const struct new_volume *new, 
 	rc = check_new(&probe, &call, new->size_bytes, vm->ctx->dry_run, err);
 	if (rc < 0)
 		vmf_context(err, "storage \"%s\"", in.name);
-	else if (new->image)
-		rc = check_image(new, err);
+	if (rc == 0 && new->image) {
+		image = *new->image;
+		whole.image = &image;
+		rc = vm_image_size(vm, &probe, new->image, &image.size_bytes, err);
+		if (rc == 0)
+			rc = check_image(&whole, err);
+	}
 	if (rc == 0)
-		add_step(
-			plan, new, vm_record(vm, in.plugin, opts, in.name, slot, new->index, new->name), &in);
+		add_step(plan, &whole, vm_record(vm, in.plugin, opts, in.name, slot, new->index, new->name),
+			&in);
 	conf_opts_free(opts);
 	return rc;
 }

@@ -253,10 +253,12 @@ struct lvm_source {
 /* Nobody else can write to it, or mount it, until it is closed. */
 int lvm_source_open(struct lvm *s, const struct lvm_lv *v, struct lvm_source *source, struct vmf_error *err);
 void lvm_source_close(struct lvm_source *source);
-/* Reads all of LENGTH; the next block is fetched meanwhile. */
+/* Reads all of LENGTH. */
 int lvm_source_read(struct lvm_source *source, uint64_t offset, char *data, size_t length, struct vmf_error *err);
 /* What it takes in a store that leaves out what was never written; at most its size. */
 uint64_t lvm_data_bytes(const struct lvm_lv *v);
+/* Direct I/O is refused (EINVAL: sectors larger than ours, perhaps): whether the fd goes through the page cache from now on. */
+bool lvm_no_longer_direct(int fd);
 bool lvm_is_zero(const char *data, size_t length);
 /* The person's wish to stop is an error that names WHAT. */
 int lvm_progress(const struct vmf_call *c, const char *what, uint64_t done, uint64_t total, struct vmf_error *err);

@@ -37,6 +37,13 @@ bool lvm_is_zero(const char *data, size_t length)
 	return length == 0 || (data[0] == 0 && memcmp(data, data + 1, length - 1) == 0);
 }
 
+bool lvm_no_longer_direct(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	return flags >= 0 && (flags & O_DIRECT) && fcntl(fd, F_SETFL, flags & ~O_DIRECT) == 0;
+}
+
 static int make_temp(struct lvm_sink *sink, struct vmf_error *err)
 {
 	struct lvm *s = sink->s;
@@ -132,13 +139,8 @@ static int write_data(
 	while (length) {
 		ssize_t n = pwrite(sink->fd, data, length, (off_t)offset);
 
-		if (n < 0 && errno == EINTR)
+		if (n < 0 && (errno == EINTR || (errno == EINVAL && lvm_no_longer_direct(sink->fd))))
 			continue;
-		if (n < 0 && errno == EINVAL && (fcntl(sink->fd, F_GETFL) & O_DIRECT)) {
-			/* sectors larger than ours, perhaps */
-			if (fcntl(sink->fd, F_SETFL, fcntl(sink->fd, F_GETFL) & ~O_DIRECT) == 0)
-				continue;
-		}
 		if (n <= 0)
 			return cannot_write(sink, err);
 		data += n;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * An LV's content. It is read through the page cache, as the kernel then fetches the next block while this
- * one is written elsewhere, and what was read is dropped from it at once.
+ * An LV's content, read past the page cache: what is copied is not looked at again here, and to copy it once
+ * more in memory costs more than the disk takes.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -54,11 +54,9 @@ int lvm_source_open(struct lvm *s, const struct lvm_lv *v, struct lvm_source *so
 			return -1;
 		source->was_inactive = true;
 	}
-	source->fd = lvm_dm_open(s->c, s->vg, v->lv, O_RDONLY | O_EXCL, NULL);
-	if (source->fd >= 0 && ioctl(source->fd, BLKGETSIZE64, &source->size) == 0) {
-		posix_fadvise(source->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+	source->fd = lvm_dm_open(s->c, s->vg, v->lv, O_RDONLY | O_EXCL | O_DIRECT, NULL);
+	if (source->fd >= 0 && ioctl(source->fd, BLKGETSIZE64, &source->size) == 0)
 		return 0;
-	}
 	cannot_open(s, v, err);
 	lvm_source_close(source);
 	return -1;
@@ -79,17 +77,15 @@ int lvm_source_read(
 {
 	size_t done = 0;
 
-	posix_fadvise(source->fd, (off_t)(offset + length), (off_t)LVM_BLOCK, POSIX_FADV_WILLNEED);
 	while (done < length) {
 		ssize_t n = pread(source->fd, data + done, length - done, (off_t)(offset + done));
 
-		if (n < 0 && errno == EINTR)
+		if (n < 0 && (errno == EINTR || (errno == EINVAL && lvm_no_longer_direct(source->fd))))
 			continue;
 		if (n <= 0)
 			return source->s->h->fail(err, VMF_E_FAILED, n < 0 ? errno : ENODATA, NULL,
 				"cannot read %s", source->path);
 		done += (size_t)n;
 	}
-	posix_fadvise(source->fd, (off_t)offset, (off_t)length, POSIX_FADV_DONTNEED);
 	return 0;
 }

@@ -141,12 +141,17 @@ int zv_snapshot_dissolve(struct zv_store *s, const struct zv_item *snapshot, str
 
 bool zv_snapshots_clean(struct zv_store *s)
 {
-	bool found = false;
+	bool found = false, is_read = false, is_known = false;
 
 	for (size_t i = 0; i < s->snapshots.count; i++) {
 		const struct zv_item *item = &s->snapshots.items[i];
 
-		if (item->is_ours && strchr(item->name, '@') &&
+		/* who sends one reads the volume meanwhile */
+		if (!is_known && zv_is_made_up(zv_base(item->name), ZV_OWN_SNAPSHOT)) {
+			is_read = zv_use_of(s, zv_base(s->volume.name)) == ZV_READ;
+			is_known = true;
+		}
+		if (item->is_ours && !is_read && strchr(item->name, '@') &&
 			zv_is_made_up(zv_base(item->name), ZV_OWN_SNAPSHOT) &&
 			!zv_is(item, ZV_P_DEFER_DESTROY, "on"))
 			found |= zv_snapshot_dissolve(s, item, NULL) == 0;

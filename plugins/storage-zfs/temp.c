@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
@@ -72,11 +73,46 @@ void zv_unlock(struct zv_store *s)
 	s->lock_fd = -1;
 }
 
+/* ---- who works on what has no device yet ---------------------------------------------------- */
+
+/* A byte of zfs' node for each name: the lock's position is the name's number. */
+static struct flock claim_of(const char *name)
+{
+	return (struct flock){.l_type = F_WRLCK,
+		.l_whence = SEEK_SET,
+		.l_start = (off_t)(strtoull(name + strlen(ZV_TEMP), NULL, 16) & INT64_MAX),
+		.l_len = 1};
+}
+
+int zv_temp_claim(const char *name)
+{
+	struct flock lock = claim_of(name);
+	int fd = open(ZFS_NODE, O_RDWR | O_CLOEXEC);
+
+	if (fd >= 0 && fcntl(fd, F_OFD_SETLK, &lock) < 0) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+static bool is_claimed(const char *name)
+{
+	struct flock lock = claim_of(name);
+	int fd = open(ZFS_NODE, O_RDONLY | O_CLOEXEC);
+	bool is = fd >= 0 && fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+
+	if (fd >= 0)
+		close(fd);
+	return is;
+}
+
 /* ---- making ------------------------------------------------------------------------------- */
 
-static void destroy(struct zv_store *s, const char *name)
+static void destroy(struct zv_store *s, const char *name, const char *how)
 {
-	const char *const argv[] = {"zfs", "destroy", zv_full(s, name), NULL};
+	const char *const argv[] = {
+		"zfs", "destroy", how ? how : zv_full(s, name), how ? zv_full(s, name) : NULL, NULL};
 
 	/* where it stays, it goes with the next change in this dataset */
 	zv_zfs(s, argv, NULL);
@@ -85,7 +121,7 @@ static void destroy(struct zv_store *s, const char *name)
 /* It may be there all the same: a zfs that took too long. */
 static void forget_temp(struct zv_store *s, struct zv_temp *t)
 {
-	destroy(s, t->name);
+	destroy(s, t->name, NULL);
 	t->name = NULL;
 }
 
@@ -166,7 +202,15 @@ void zv_temp_drop(struct zv_store *s, struct zv_temp *t)
 
 	let_go(t);
 	if (name)
-		destroy(s, name);
+		destroy(s, name, NULL);
+}
+
+void zv_temp_drop_all(struct zv_store *s, struct zv_temp *t)
+{
+	const char *name = t->name;
+
+	let_go(t);
+	destroy(s, name, "-r");
 }
 
 bool zv_temp_clean(struct zv_store *s)
@@ -175,10 +219,12 @@ bool zv_temp_clean(struct zv_store *s)
 
 	for (size_t i = 0; i < s->inside.count; i++) {
 		const struct zv_item *item = &s->inside.items[i];
-		const char *const argv[] = {"zfs", "destroy", item->name, NULL};
+		/* what was being received has snapshots */
+		const char *const argv[] = {"zfs", "destroy", "-r", item->name, NULL};
 		const char *name = zv_base(item->name);
 
-		if (!item->is_ours || !zv_is_made_up(name, ZV_TEMP) || zv_use_of(s, name) != ZV_FREE)
+		if (!item->is_ours || !zv_is_made_up(name, ZV_TEMP) || zv_use_of(s, name) != ZV_FREE ||
+			is_claimed(name))
 			continue;
 		if (zv_zfs(s, argv, NULL) < 0)
 			continue;

@@ -5,8 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WORDS 240	/* bytes of zfs' own that are quoted */
-#define BUSY_STEP_MS 50 /* between two attempts at first */
+#define WORDS 240		     /* bytes of zfs' own that are quoted */
+#define BUSY_STEP_MS 50		     /* between two attempts at first */
+#define STREAM_MS INT64_C(604800000) /* a week: nobody knows how large and how slow */
 
 /* ---- words -------------------------------------------------------------------------------- */
 
@@ -156,6 +157,24 @@ int zv_ask(struct zv_store *s, const char *const *argv, struct vmf_run *run, str
 	if (s->records && run->status == 0 && run->out)
 		record(s->c, argv, run->out, now);
 	return 0;
+}
+
+int zv_zfs_stream(
+	struct zv_store *s, const char *const *argv, const struct zv_stream *stream, struct vmf_error *err)
+{
+	struct vmf_run run = {.size = sizeof(run),
+		.argv = argv,
+		.stdin_fd = stream->in,
+		.stdout_fd = stream->out,
+		.timeout_ms = STREAM_MS,
+		.flags = VMF_RUN_DIES_WITH_HOST,
+		.progress = stream->what,
+		.progress_total = stream->total};
+
+	forget();
+	if (s->h->run(s->c, &run, err) < 0)
+		return -1;
+	return run.status == 0 ? 0 : zv_zfs_failed(s->c, &run, err);
 }
 
 static bool is_busy(const struct vmf_run *run)

@@ -85,6 +85,14 @@ int zv_zfs_failed(const struct vmf_call *c, const struct vmf_run *run, struct vm
 /* Runs zfs, whose argv[0] is "zfs". What it refuses as busy (udev looks at each new device) is tried again for a while,
  * in which others may have the store's lock. */
 int zv_zfs(struct zv_store *s, const char *const *argv, struct vmf_error *err);
+/* What goes through zfs, and how that is shown. */
+struct zv_stream {
+	int in, out; /* 0: none */
+	const char *what;
+	uint64_t total;
+};
+/* The same, once, for however long it takes, without the lock; zfs ends if we do. */
+int zv_zfs_stream(struct zv_store *s, const char *const *argv, const struct zv_stream *stream, struct vmf_error *err);
 /* Runs `zfs get`: 0 if it ran, whatever it said. What is told to a call whose `records` is set is believed for ten seconds by
  * those whose `may_recall` is: a snapshot is planned and then made, which needs no second look. */
 int zv_ask(struct zv_store *s, const char *const *argv, struct vmf_run *run, struct vmf_error *err);
@@ -209,12 +217,17 @@ int zv_temp_of_snapshot(struct zv_store *s, const char *snapshot, struct zv_temp
 /* It is whole: gives it the volume's name, or removes it and fails. */
 int zv_temp_publish(struct zv_store *s, struct zv_temp *t, const char *name, struct vmf_error *err);
 void zv_temp_drop(struct zv_store *s, struct zv_temp *t);
+/* The same with its snapshots. */
+void zv_temp_drop_all(struct zv_store *s, struct zv_temp *t);
+/* For one that zfs makes itself, which has no device to be opened yet: it is at work as long as the fd that is returned is
+ * open. -1 and errno. */
+int zv_temp_claim(const char *name);
 /* Removes those that dead processes left behind: whether there were any. With the lock held. */
 bool zv_temp_clean(struct zv_store *s);
 
 /* ---- copy.c: bytes ------------------------------------------------------------------------- */
 
-#define ZV_BUFFER ((size_t)1 << 20)
+#define ZV_BUFFER ((size_t)4 << 20)
 
 struct zv_progress {
 	const char *what;
@@ -267,7 +280,7 @@ void zv_opt_new(const struct zv_store *s, const char **argv, size_t *n, bool is_
 
 #define ZV_CAPS \
 	(VMF_STORAGE_COW_CLONE | VMF_STORAGE_SNAPSHOT | VMF_STORAGE_LIVE_SNAPSHOT | VMF_STORAGE_LIVE_GROW | \
-		VMF_STORAGE_RENAME | VMF_STORAGE_STREAM | VMF_STORAGE_MAP)
+		VMF_STORAGE_RENAME | VMF_STORAGE_STREAM | VMF_STORAGE_OWN_STREAM | VMF_STORAGE_MAP)
 
 int zv_check(const struct vmf_call *c, struct vmf_pool *pool, struct vmf_error *err);
 int zv_list(const struct vmf_call *c, const char *prefix, struct vmf_volume_list *list, struct vmf_error *err);
@@ -288,6 +301,9 @@ int zv_clone(const struct vmf_call *c, const char *origin, const char *snapshot,
 int zv_send(const struct vmf_call *c, const char *name, int fd, struct vmf_error *err);
 int zv_receive(
 	const struct vmf_call *c, const char *name, uint64_t size_bytes, int fd, struct vmf_error *err);
+int zv_send_own(const struct vmf_call *c, const char *name, int fd, struct vmf_error *err);
+int zv_own_size(const struct vmf_call *c, int fd, uint64_t *size_bytes, struct vmf_error *err);
+int zv_receive_own(const struct vmf_call *c, const char *name, int fd, struct vmf_error *err);
 int zv_map(
 	const struct vmf_call *c, const char *name, uint32_t writable, char **path, struct vmf_error *err);
 int zv_unmap(const struct vmf_call *c, const char *name, struct vmf_error *err);

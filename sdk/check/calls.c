@@ -37,6 +37,18 @@ bool must(struct subject *s, int rc, const char *what, struct vmf_error *err)
 	return judge(s, what, rc, err) == 0;
 }
 
+/* As long as they are open the volume is in use. */
+static void close_layers(const struct vmf_block *block)
+{
+	for (size_t i = 0; i < block->n_layers; i++) {
+		const struct vmf_block_layer *layer =
+			(const void *)((const char *)block->layers + i * block->layer_stride);
+
+		if (layer->fd > 2)
+			close(layer->fd);
+	}
+}
+
 static void storage_all(struct subject *s, const char *name)
 {
 	const struct vmf_storage_ops *ops = &s->plugin.ops.storage;
@@ -45,6 +57,7 @@ static void storage_all(struct subject *s, const char *name)
 	struct vmf_volume_list list = {0};
 	struct vmf_snapshot_list snapshots = {0};
 	struct vmf_block block = {.size = sizeof(block)};
+	uint64_t bytes;
 	char *path = NULL;
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
@@ -53,6 +66,7 @@ static void storage_all(struct subject *s, const char *name)
 	TRY(s, ops, list, name, &list, &err);
 	TRY(s, ops, create, name, MIB, &err);
 	TRY(s, ops, attach, name, &block, &err);
+	close_layers(&block);
 	TRY(s, ops, detach, name, &err);
 	TRY(s, ops, grow, name, 2 * MIB, &err);
 	TRY(s, ops, rename, name, "vmfcheck-renamed", &err);
@@ -64,6 +78,9 @@ static void storage_all(struct subject *s, const char *name)
 	TRY(s, ops, clone, name, "one", "vmfcheck-clone", 1, &err);
 	TRY(s, ops, send, name, null, &err);
 	TRY(s, ops, receive, "vmfcheck-received", MIB, null, &err);
+	TRY(s, ops, send_own, name, null, &err);
+	TRY(s, ops, own_size, null, &bytes, &err);
+	TRY(s, ops, receive_own, "vmfcheck-received", null, &err);
 	TRY(s, ops, map, name, 0, &path, &err);
 	TRY(s, ops, unmap, name, &err);
 	TRY(s, ops, remove, "vmfcheck-received", &err);
@@ -71,13 +88,6 @@ static void storage_all(struct subject *s, const char *name)
 	TRY(s, ops, remove, "vmfcheck-renamed", &err);
 	TRY(s, ops, remove, name, &err);
 	close(null);
-	for (size_t i = 0; i < block.n_layers; i++) {
-		const struct vmf_block_layer *layer =
-			(const void *)((const char *)block.layers + i * block.layer_stride);
-
-		if (layer->fd > 2)
-			close(layer->fd);
-	}
 }
 
 const struct vmf_nic check_nic = {
@@ -217,6 +227,12 @@ static void storage_agrees(struct subject *s)
 	want(s, (pool.caps & VMF_STORAGE_RENAME) != 0, "renaming", ops->rename != NULL, "rename");
 	want(s, (pool.caps & VMF_STORAGE_STREAM) != 0, "streams", ops->send != NULL, "send");
 	want(s, (pool.caps & VMF_STORAGE_STREAM) != 0, "streams", ops->receive != NULL, "receive");
+	want(s, (pool.caps & VMF_STORAGE_OWN_STREAM) != 0, "streams of its own", ops->send_own != NULL,
+		"send_own");
+	want(s, (pool.caps & VMF_STORAGE_OWN_STREAM) != 0, "streams of its own", ops->own_size != NULL,
+		"own_size");
+	want(s, (pool.caps & VMF_STORAGE_OWN_STREAM) != 0, "streams of its own", ops->receive_own != NULL,
+		"receive_own");
 	want(s, (pool.caps & VMF_STORAGE_MAP) != 0, "mapping", ops->map != NULL, "map");
 	want(s, (pool.caps & VMF_STORAGE_MAP) != 0, "mapping", ops->unmap != NULL, "unmap");
 }

@@ -156,6 +156,30 @@ static void look_at_copy(struct subject *s, const char *other, uint64_t bytes, b
 	MUST(s, &s->plugin.ops.storage, remove, other, &err);
 }
 
+/* The store's own stream gives the size away, and becomes the same volume. */
+static void stream_own(struct subject *s, const char *name, const char *other, uint64_t bytes, bool written)
+{
+	const struct vmf_storage_ops *ops = &s->plugin.ops.storage;
+	struct vmf_error err = VMF_ERROR_INIT;
+	int fd = memfd_create("vmf-plugin-check", MFD_CLOEXEC);
+	uint64_t size = 0;
+
+	if (fd < 0 || !MUST(s, ops, send_own, name, fd, &err) || lseek(fd, 0, SEEK_SET) < 0 ||
+		!MUST(s, ops, own_size, fd, &size, &err)) {
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
+	if (size != bytes)
+		complain(s, "own_size: says %llu bytes, not %llu", (unsigned long long)size,
+			(unsigned long long)bytes);
+	if (lseek(fd, 0, SEEK_CUR) != 0)
+		complain(s, "own_size: has moved the stream's position");
+	if (MUST(s, ops, receive_own, other, fd, &err))
+		look_at_copy(s, other, bytes, written, "receive_own");
+	close(fd);
+}
+
 /* All ways by which a volume becomes another one. */
 static void copy_volume(struct subject *s, const char *name, uint64_t bytes, bool written)
 {
@@ -176,6 +200,8 @@ static void copy_volume(struct subject *s, const char *name, uint64_t bytes, boo
 		if (fd >= 0)
 			close(fd);
 	}
+	if ((pool.caps & VMF_STORAGE_OWN_STREAM) && ops->send_own && ops->own_size && ops->receive_own)
+		stream_own(s, name, other, bytes, written);
 	if (ops->clone && MUST(s, ops, clone, name, NULL, other, 1, &err))
 		look_at_copy(s, other, bytes, written, "clone (copy)");
 	if (ops->clone && (pool.caps & VMF_STORAGE_COW_CLONE) &&

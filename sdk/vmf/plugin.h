@@ -184,6 +184,9 @@ struct vmf_run {
 	char *err;               /* set by the host: the last 4 KiB of stderr */
 	int status;              /* set by the host: exit code, or 128 + signal */
 	uint32_t flags;          /* VMF_RUN_* */
+	/* if not NULL, the position of stdin_fd, else of stdout_fd, if that is a file, is shown as progress by these words */
+	const char *progress;
+	uint64_t progress_total; /* bytes, 0: unknown */
 };
 
 /* If the host is killed, so is the program: for one that leaves nothing half done, and that must not go on behind the
@@ -261,6 +264,7 @@ struct vmf_props {
 #define VMF_STORAGE_STREAM 0x40u         /* send and receive */
 #define VMF_STORAGE_MAP 0x80u            /* map and unmap */
 #define VMF_STORAGE_COMPRESS 0x100u
+#define VMF_STORAGE_OWN_STREAM 0x200u    /* send_own, own_size and receive_own */
 
 struct vmf_pool {
 	uint32_t size;
@@ -358,6 +362,11 @@ struct vmf_storage_ops {
 	int (*unmap)(const struct vmf_call *c, const char *name, struct vmf_error *err);
 	/* Packs a volume that nobody uses: the same content in less room, all or nothing. */
 	int (*compress)(const struct vmf_call *c, const char *name, struct vmf_error *err);
+	/* The volume with its snapshots in the store's own words (as of `zfs send`), for a store of the same kind. */
+	int (*send_own)(const struct vmf_call *c, const char *name, int fd, struct vmf_error *err);
+	/* The size of the volume in such a stream, which is a file whose position stays; VMF_E_UNSUPPORTED: it is none. */
+	int (*own_size)(const struct vmf_call *c, int fd, uint64_t *size_bytes, struct vmf_error *err);
+	int (*receive_own)(const struct vmf_call *c, const char *name, int fd, struct vmf_error *err);
 };
 
 /* ---- network ------------------------------------------------------------------------------ */

@@ -180,25 +180,6 @@ each()
 	done
 }
 
-# cut N WHAT PREPARE CHECK WORDS...: the Nth of lvm's commands is killed itself, before each change that it asks the
-# device-mapper for; vmf sees that
-cut_at()
-{
-	local n=$1 k points=0
-
-	shift
-	$2 >"$out" 2>&1
-	(export TRACE=$n && watch "$VMF" "${@:4}" >"$out" 2>&1 </dev/null)
-	# shellcheck disable=SC2013 # numbers
-	for k in $(grep 'ioctl(' "$calls.trace" |
-		grep -n -E 'DM_(DEV_CREATE|DEV_REMOVE|DEV_SUSPEND|DEV_RENAME|TABLE_LOAD|TARGET_MSG)' | cut -d: -f1); do
-		try CUT "$n:$k" "$@" || break
-		points=$((points + 1))
-	done
-	[ $points -gt 0 ]
-	result $? "$1: $(sed -n "${n}s/ .*//p" "$calls") killed at $points points"
-}
-
 # The end of each such test.
 faults_end()
 {

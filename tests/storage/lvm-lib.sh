@@ -117,8 +117,6 @@ store()
 #	FAIL=N    does nothing and fails
 #	LIE=N     does its work and fails
 #	KILL=N    does its work, and vmf is killed
-#	CUT=N:K   is killed itself at its Kth ioctl()
-#	TRACE=N   has its ioctl()s noted down in $calls.trace
 # Numbers count what changes something; with LOOKS=yes what only looks, too.
 watched=$scratch/bin calls=$scratch/calls
 mkdir "$watched"
@@ -135,11 +133,6 @@ cat >"$watched/lvm-watched" <<-END
 	"\${FAIL-}")
 		echo "  this one was made to fail" >&2
 		exit 5
-		;;
-	"\${TRACE-}") exec strace -f -qq -o $calls.trace -e trace=ioctl /usr/sbin/\$program "\$@" ;;
-	"\${CUT%:*}")
-		exec strace -f -qq -o /dev/null -e trace=ioctl -e "inject=ioctl:signal=KILL:when=\${CUT#*:}" \
-			/usr/sbin/\$program "\$@"
 		;;
 	esac
 	/usr/sbin/\$program "\$@"

@@ -167,7 +167,7 @@ each_call "full copy" origin_only copy_or_nothing "$VMF" clone clone --from web 
 
 family()
 {
-	gone web c1 c2 && "$VMF" web create --disk 16M && put web-0 1 && "$VMF" web snapshot a &&
+	gone clone web c1 c2 && "$VMF" web create --disk 16M && put web-0 1 && "$VMF" web snapshot a &&
 		"$VMF" c1 clone --from web@a && put web-0 2 && "$VMF" c2 clone --from web && put web-0 4
 }
 

@@ -136,4 +136,4 @@ origin()
 }
 
 # for conditions that are written as bash -c "has a 1 && has b 2"
-export -f wait_for device filled has own no_own
+export -f wait_for device filled has own no_own volumes defined

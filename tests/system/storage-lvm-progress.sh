@@ -4,4 +4,4 @@
 
 . "${0%/*}/../lib.sh"
 
-in_storage_guest --lvm --disks 2 --timeout 1200 tests/storage/lvm-speed.sh
+in_storage_guest --lvm --disks 2 --timeout 1200 tests/storage/lvm-progress.sh

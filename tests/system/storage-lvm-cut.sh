@@ -1,7 +1,0 @@
-#!/bin/bash
-# SPDX-License-Identifier: ISC
-# storage-lvm with the real LVM, in the storage guest: lvm killed itself.
-
-. "${0%/*}/../lib.sh"
-
-in_storage_guest --lvm --timeout 7200 tests/storage/lvm-cut.sh
