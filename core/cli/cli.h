@@ -242,6 +242,7 @@ int command_net_delete(struct cli_call *, struct vmf_error *);
 int command_net_segment(struct cli_call *, struct vmf_error *);
 int command_net_wire(struct cli_call *, struct vmf_error *);
 int command_net_ignore(struct cli_call *, struct vmf_error *);
+int command_doctor(struct cli_call *, struct vmf_error *);
 int command_state(struct cli_call *, struct vmf_error *);
 int command_plugin(struct cli_call *, struct vmf_error *); /* plugins.c */
 int command_help(struct cli_call *, struct vmf_error *); /* help.c */

@@ -75,6 +75,10 @@ static const struct cli_option storage_orphans_options[] = {
 	{"--remove", NULL, "remove them; asks first", NULL},
 	{"--yes", NULL, "do not ask", NULL},
 };
+static const struct cli_option doctor_options[] = {
+	{"--install", NULL, "let apt-get install the packages that are missing; asks first", NULL},
+	{"--yes", NULL, "do not ask", NULL},
+};
 static const struct cli_option destroy_options[] = {{"--yes", NULL, "do not ask", NULL}};
 static const struct cli_option config_options[] = {
 	{"--origin", NULL, "show where each value comes from", NULL},
@@ -331,6 +335,8 @@ const struct cli_verb cli_commands[] = {
 		OPTIONS(host_add_options), 0, command_host_add},
 	{"host rm", NULL, ARGS_REST, "HOST", "a host that no VM lives on is forgotten", NO_OPTIONS, 0,
 		command_host_rm},
+	{"doctor", NULL, ARGS_REST, "[--install] [--yes]", "what of this host does not do, and what mends it",
+		OPTIONS(doctor_options), 0, command_doctor},
 	{"plugin", NULL, ARGS_REST, "list|show KIND NAME|path", "plugins: state, options, folders",
 		OPTIONS(plugin_options), 0, command_plugin},
 	{"agent", NULL, ARGS_REST, "--stdio", "the far end of another vmf's connection",

@@ -390,6 +390,7 @@ static const struct vmf_network_ops ops = {
 	.segment_remove = segment_remove,
 	.segment_list = segment_list,
 	.wire = segment_wire,
+	.examine = firewall_examine,
 };
 
 VMF_PLUGIN(network_tap_bridge) = {

@@ -165,4 +165,8 @@ int wish_read(const struct vmf_call *c, const struct vmf_nic *nic, struct wish *
 /* VMeN; where that is too long, or taken (SALT is not 0), the name's start and a hash. */
 void wish_name(const struct vmf_call *c, unsigned salt, char name[IFNAMSIZ]);
 
+/* ---- the firewall (firewall.c) ------------------------------------------------------------ */
+
+int firewall_examine(const struct vmf_call *c, struct vmf_trouble_list *list, struct vmf_error *err);
+
 #endif

@@ -455,6 +455,18 @@ struct vmf_forward {
 	const char *rule; /* set: "tcp:127.0.0.1:2222-:22"; NULL: there is none in the running VM */
 };
 
+/* What on the host keeps something from working that no call would fail by. */
+struct vmf_trouble {
+	uint32_t size;
+	const char *what;   /* a sentence */
+	const char *remedy; /* the command that mends it, or NULL */
+};
+
+struct vmf_trouble_list {
+	struct vmf_trouble *items; /* from host->alloc() */
+	size_t count, stride;
+};
+
 struct vmf_network_ops {
 	uint32_t size;
 	uint32_t (*caps)(const struct vmf_call *c); /* VMF_NETWORK_* */
@@ -477,6 +489,8 @@ struct vmf_network_ops {
 	int (*wire)(const struct vmf_call *c, const struct vmf_wire *wire, struct vmf_error *err);
 	/* Of plugins with VMF_NETWORK_FORWARD. */
 	int (*forward)(const struct vmf_call *c, struct vmf_forward *forward, struct vmf_error *err);
+	/* For `doctor`: looks at the host and changes nothing. */
+	int (*examine)(const struct vmf_call *c, struct vmf_trouble_list *list, struct vmf_error *err);
 };
 
 /* ---- display ------------------------------------------------------------------------------ */
