@@ -18,9 +18,9 @@ static void use(const json_t *frame)
 	struct vmf_error err = VMF_ERROR_INIT;
 	struct claim claim;
 	size_t length = 0;
-	autofree char *in = frame_data(frame, "in", &length);
-	autofree char *out = frame_data(frame, "out", &length);
 
+	free(frame_data(frame, "in", &length));
+	free(frame_data(frame, "out", &length));
 	claim_read(json_object_get(frame, "claim"), &claim);
 	hello_check(frame, "it", &err);
 	error_clear(&err);

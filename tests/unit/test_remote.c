@@ -527,6 +527,7 @@ int main(void)
 	tcase_add_test(agents, agent_hangs_up);
 	tcase_add_test(agents, agent_wants_a_hello);
 	suite_add_tcase(suite, agents);
+	signal(SIGHUP, SIG_DFL); /* what is ignored here, as below nohup, a shell cannot trap */
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);
