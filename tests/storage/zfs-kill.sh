@@ -245,7 +245,7 @@ each_point "full copy of a snapshot" with_snapshot old_or_nothing "$VMF" clone c
 
 family()
 {
-	gone web c1 c2 c3 && "$VMF" web create --disk 16M && put web-0 1 && "$VMF" web snapshot a &&
+	gone clone web c1 c2 c3 && "$VMF" web create --disk 16M && put web-0 1 && "$VMF" web snapshot a &&
 		"$VMF" c1 clone --from web@a && put web-0 2 && "$VMF" web snapshot b && "$VMF" c2 clone --from web@b &&
 		put web-0 3 && "$VMF" c3 clone --from web && "$VMF" c3 snapshot a && put web-0 4
 }

@@ -5,4 +5,4 @@
 . "${0%/*}/../lib.sh"
 
 cp "$top_builddir/tests/storage/call" "$scratch/call"
-in_storage_guest --timeout 850 --disks 1 --disk-size 768M "$scratch/call" tests/storage/zfs-edges.sh
+in_storage_guest --timeout 3000 --disks 1 --disk-size 768M "$scratch/call" tests/storage/zfs-edges.sh
