@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/proc.h"
+#include "base/tty.h"
 
 static int level;
 volatile int log_interrupted;
@@ -104,7 +105,7 @@ static void draw(const char *what, uint64_t done, uint64_t total, double seconds
 		fprintf(stderr, "vmf: %s: %.0f MiB, %.0f MiB/s", what, (double)done / 1048576.0, rate);
 	else
 		fprintf(stderr, "vmf: %s: %.0f s", what, seconds);
-	progress.is_drawn = isatty(STDERR_FILENO) != 0;
+	progress.is_drawn = tty_is(STDERR_FILENO);
 	if (!progress.is_drawn)
 		fputc('\n', stderr);
 }

@@ -6,14 +6,39 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <termios.h>
+#include <unistd.h>
 
 static int raw_fd = -1;
 static struct termios before, raw;
+static bool far_tty[3];
+static void (*far_want)(const char *how);
+
+bool tty_is(int fd)
+{
+	return far_want && fd >= 0 && fd <= STDERR_FILENO ? far_tty[fd] : isatty(fd) == 1;
+}
+
+void tty_set_far(const bool is_tty[3], void (*want)(const char *how))
+{
+	for (int i = 0; i < 3; i++)
+		far_tty[i] = is_tty[i];
+	far_want = want;
+}
+
+void tty_want(const char *how)
+{
+	if (far_want)
+		far_want(how);
+}
 
 int tty_raw(int fd, struct vmf_error *err)
 {
 	static bool is_registered;
 
+	if (far_want) {
+		far_want("raw");
+		return 0;
+	}
 	if (tcgetattr(fd, &before) < 0)
 		return vmf_fail_errno(err, NULL, "cannot read the terminal's settings");
 	raw = before;

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/proc.h"
+#include "base/tty.h"
 #include "cli/cli.h"
 #include "cli/talk.h"
 
@@ -75,7 +76,7 @@ static char *qmp_line(const char *text, struct vmf_error *err)
 
 static void print_answer(struct cli_call *call, json_t *answer)
 {
-	if (isatty(STDOUT_FILENO) && !call->ctx->json) {
+	if (tty_is(STDOUT_FILENO) && !call->ctx->json) {
 		json_dumpf(answer, stdout, JSON_INDENT(2));
 		putchar('\n');
 	} else {

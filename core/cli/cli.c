@@ -12,6 +12,8 @@
 
 #include "base/log.h"
 #include "base/proc.h"
+#include "cli/choose.h"
+#include "cli/far.h"
 #include "config/value.h"
 
 /* What is opened later must not become somebody's standard output. */
@@ -110,8 +112,6 @@ static int load_for(
 	name = kept;
 	if (!*vm) {
 		*vm = vm_load(ctx, name, true, err);
-		/* what a killed vmf has left is put right before anything else, also of a VM that is not
-		 * defined */
 		if (*vm && vm_tidy(*vm, err) < 0)
 			return -1;
 	}
@@ -129,9 +129,27 @@ static int load_for(
 	return *vm ? 0 : -1;
 }
 
+/* The VM as it is to begin with, and where it lives; NULL and no err: load_for() tells what is wrong. */
+static struct vm *load_first(
+	struct ctx *ctx, int argc, char **argv, struct place **place, struct vmf_error *err)
+{
+	struct vmf_error ignored = VMF_ERROR_INIT;
+	struct vm *vm = vm_load(ctx, argv[0], true, &ignored);
+
+	error_clear(&ignored);
+	if (!vm)
+		return NULL;
+	/* what a killed vmf has left is put right before anything else, also of a VM that is not defined */
+	if ((ctx->is_far || far_place(vm, argc, argv, place, err) == 0) && (*place || vm_tidy(vm, err) == 0))
+		return vm;
+	vm_free(vm);
+	return NULL;
+}
+
 static int run_chain(struct ctx *ctx, int argc, char **argv, int *exit_code, struct vmf_error *err)
 {
-	struct vm *vm = NULL;
+	struct place *place = NULL;
+	struct vm *vm;
 	int i = 1, rc = 0;
 
 	if (vm_name_check(argv[0], err) < 0)
@@ -145,6 +163,22 @@ static int run_chain(struct ctx *ctx, int argc, char **argv, int *exit_code, str
 	}
 	if (check_chain(argc, argv, 1, err) < 0)
 		return -1;
+	vm = load_first(ctx, argc, argv, &place, err);
+	if (err->code) {
+		place_free(place);
+		return -1;
+	}
+	if (vm && !ctx->is_far && choose_is_wanted(vm, argc, argv)) {
+		rc = choose_chain(vm, argc, argv, exit_code, err);
+		vm_free(vm);
+		return rc;
+	}
+	if (place) {
+		rc = far_chain(vm, place, argc, argv, exit_code, err);
+		vm_free(vm);
+		place_free(place);
+		return rc;
+	}
 	while (rc == 0 && i < argc && !log_interrupted) {
 		int n_words;
 		struct cli_call call = {
@@ -158,7 +192,7 @@ static int run_chain(struct ctx *ctx, int argc, char **argv, int *exit_code, str
 			continue;
 		}
 		i = cli_take_words(&call, argv, argc, i + n_words, err);
-		call.is_last = i >= argc;
+		call.is_last = i >= argc && !ctx->goes_on;
 		rc = load_for(ctx, name, call.verb, &vm, err);
 		if (rc == 0) {
 			call.vm = vm;
@@ -174,8 +208,10 @@ static int run_chain(struct ctx *ctx, int argc, char **argv, int *exit_code, str
 	}
 	if (rc == 0 && log_interrupted)
 		rc = vmf_fail(err, VMF_E_FAILED, 0, NULL, "interrupted");
-	if (vm)
+	if (vm) {
 		vm_tidy_ended(vm);
+		str_set(&ctx->chain_vm, vm->name);
+	}
 	vm_free(vm);
 	return rc;
 }
@@ -286,12 +322,24 @@ static char *class_of(const char *program)
 	return str_ndup(base, n - 2);
 }
 
+int cli_words(struct ctx *ctx, int argc, char **argv, int *exit_code, struct vmf_error *err)
+{
+	int n_words;
+	const struct cli_verb *command = cli_match(cli_commands, argv, argc, &n_words);
+
+	if (command)
+		return run_command(ctx, command, argc - n_words, argv + n_words, exit_code, err);
+	if (cli_begins(cli_commands, argv[0]))
+		return cli_unknown(cli_commands, argv, argc, err);
+	return run_chain(ctx, argc, argv, exit_code, err);
+}
+
 static int run(struct ctx *ctx, int argc, char **argv, int *exit_code, struct vmf_error *err)
 {
 	const char *home = NULL;
-	const struct cli_verb *command, *help = cli_find(cli_commands, "help");
+	const struct cli_verb *help = cli_find(cli_commands, "help");
 	const char *wanted = asks_for_help(argc, argv);
-	int i, n_words;
+	int i;
 
 	if (wanted)
 		return run_command(ctx, help, 1, (char *[]){(char *)wanted}, exit_code, err);
@@ -306,15 +354,10 @@ static int run(struct ctx *ctx, int argc, char **argv, int *exit_code, struct vm
 	if (paths_resolve(home, &ctx->paths, err) < 0)
 		return -1;
 	ctx->invoked_class = class_of(argv[0]);
-	command = cli_match(cli_commands, argv + i, argc - i, &n_words);
-	if (command)
-		return run_command(ctx, command, argc - i - n_words, argv + i + n_words, exit_code, err);
-	if (cli_begins(cli_commands, argv[i]))
-		return cli_unknown(cli_commands, argv + i, argc - i, err);
-	return run_chain(ctx, argc - i, argv + i, exit_code, err);
+	return cli_words(ctx, argc - i, argv + i, exit_code, err);
 }
 
-static void say_error(const struct ctx *ctx, const struct vmf_error *err)
+void cli_say_error(const struct ctx *ctx, const struct vmf_error *err)
 {
 	if (ctx->json)
 		out_json(json_pack("{s:{s:s, s:s, s:s*}}", "error", "code", error_code_name(err->code),
@@ -332,7 +375,7 @@ int cli_main(int argc, char **argv)
 	open_std_fds();
 	set_signals();
 	if (run(&ctx, argc, argv, &exit_code, &err) < 0) {
-		say_error(&ctx, &err);
+		cli_say_error(&ctx, &err);
 		exit_code = err.code ? err.code : VMF_E_FAILED;
 	}
 	error_clear(&err);

@@ -28,6 +28,7 @@ enum cli_args {
 	ARGS_SETTINGS, /* one or more KEY=VALUE */
 	ARGS_QEMU,     /* all up to --, or up to the end */
 	ARGS_REST,     /* commands: all words */
+	ARGS_COUNTED,  /* a number, and up to so many words, each unless it is a verb */
 };
 
 struct cli_call;
@@ -85,6 +86,9 @@ const char *cli_option(const struct cli_call *call, const char *name, size_t nth
 /* A value on the command line is wrong, as ERR says: of WHAT. Returns -1. */
 int cli_usage(struct vmf_error *err, const char *what);
 int cli_main(int argc, char **argv);
+/* A command and its words, or a VM and its chain. */
+int cli_words(struct ctx *ctx, int argc, char **argv, int *exit_code, struct vmf_error *err);
+void cli_say_error(const struct ctx *ctx, const struct vmf_error *err);
 
 /* ---- output (output.c, table.c) ----------------------------------------------------------- */
 
@@ -132,6 +136,7 @@ struct stream_options {
 	const char *first;   /* shown before anything else */
 	size_t first_length;
 	size_t first_old;    /* how much of it UNTIL does not look through */
+	int log_fd;          /* what the other side says is written there, too; 0: nowhere */
 };
 
 enum stream_end {
@@ -154,6 +159,8 @@ int stream_attach(int fd, const struct stream_options *options, struct vmf_error
 
 /* A disk and its volume. (disks.c) */
 json_t *disk_json(const struct vm_disk *disk, const struct vmf_volume *volume);
+/* A NIC, and what its plugin says of it; ERR is set if that failed. (nics.c) */
+json_t *nic_json(struct vm *vm, const struct vm_nic *nic, bool is_running, struct vmf_error *err);
 /* An option of the configuration or of a plugin: two lines of help, or JSON. (plugins.c) */
 void option_print(const struct vmf_option *option);
 json_t *option_json(const struct vmf_option *option);
@@ -188,6 +195,15 @@ int verb_disk_import(struct cli_call *, struct vmf_error *);
 int verb_disk_export(struct cli_call *, struct vmf_error *);
 int verb_disk_mount(struct cli_call *, struct vmf_error *);
 int verb_disk_umount(struct cli_call *, struct vmf_error *);
+int verb_ifadd(struct cli_call *, struct vmf_error *); /* nics.c */
+int verb_ifdel(struct cli_call *, struct vmf_error *);
+int verb_connect(struct cli_call *, struct vmf_error *);
+int verb_disconnect(struct cli_call *, struct vmf_error *);
+int verb_ifstat(struct cli_call *, struct vmf_error *);
+int verb_addresses(struct cli_call *, struct vmf_error *); /* addresses.c */
+int command_addresses(struct cli_call *, struct vmf_error *);
+int verb_forward_add(struct cli_call *, struct vmf_error *);
+int verb_forward_rm(struct cli_call *, struct vmf_error *);
 int verb_snapshot(struct cli_call *, struct vmf_error *); /* snapshots.c */
 int verb_snapshots(struct cli_call *, struct vmf_error *);
 int verb_rollback(struct cli_call *, struct vmf_error *);
@@ -210,13 +226,33 @@ int verb_send(struct cli_call *, struct vmf_error *);
 int verb_qmp(struct cli_call *, struct vmf_error *);
 int verb_sendkey(struct cli_call *, struct vmf_error *);
 int verb_screenshot(struct cli_call *, struct vmf_error *);
+int verb_vnc(struct cli_call *, struct vmf_error *); /* vnc.c */
+int verb_relay(struct cli_call *, struct vmf_error *); /* relay.c */
+int verb_serial_relay(struct cli_call *, struct vmf_error *);
+int verb_type(struct cli_call *, struct vmf_error *); /* type.c */
+int command_top(struct cli_call *, struct vmf_error *); /* top.c */
+int command_relays(struct cli_call *, struct vmf_error *); /* relays.c */
 int command_list(struct cli_call *, struct vmf_error *); /* list.c */
 int command_storage_list(struct cli_call *, struct vmf_error *); /* storage.c */
 int command_storage_volumes(struct cli_call *, struct vmf_error *);
 int command_storage_orphans(struct cli_call *, struct vmf_error *);
+int command_net_show(struct cli_call *, struct vmf_error *); /* net.c */
+int command_net_add(struct cli_call *, struct vmf_error *);
+int command_net_delete(struct cli_call *, struct vmf_error *);
+int command_net_segment(struct cli_call *, struct vmf_error *);
+int command_net_wire(struct cli_call *, struct vmf_error *);
+int command_net_ignore(struct cli_call *, struct vmf_error *);
+int command_doctor(struct cli_call *, struct vmf_error *);
+int command_state(struct cli_call *, struct vmf_error *);
 int command_plugin(struct cli_call *, struct vmf_error *); /* plugins.c */
 int command_help(struct cli_call *, struct vmf_error *); /* help.c */
 int command_version(struct cli_call *, struct vmf_error *);
 int command_completion(struct cli_call *, struct vmf_error *); /* completion.c */
+int command_agent(struct cli_call *, struct vmf_error *); /* agent.c */
+int command_host_list(struct cli_call *, struct vmf_error *); /* hosts.c */
+int command_host_ping(struct cli_call *, struct vmf_error *);
+int command_host_info(struct cli_call *, struct vmf_error *);
+int command_host_add(struct cli_call *, struct vmf_error *);
+int command_host_rm(struct cli_call *, struct vmf_error *);
 
 #endif

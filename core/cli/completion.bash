@@ -45,6 +45,8 @@ _vmf_offer()
 	SETTING) _vmf_setting "$1" ;;
 	DISK) mapfile -t COMPREPLY < <(compgen -W "$("${vmf[@]}" "${words[i]}" drives --names 2>/dev/null)" -- "$1") ;;
 	STORE) mapfile -t COMPREPLY < <(compgen -W "$("${vmf[@]}" storage list --names 2>/dev/null)" -- "$1") ;;
+	SEGMENT) mapfile -t COMPREPLY < <(compgen -W "$("${vmf[@]}" net show --names 2>/dev/null)" -- "$1") ;;
+	HOST) mapfile -t COMPREPLY < <(compgen -W "$("${vmf[@]}" host list --names 2>/dev/null)" -- "$1") ;;
 	VM) mapfile -t COMPREPLY < <(compgen -W "$("${vmf[@]}" list --names 2>/dev/null)" -- "$1") ;;
 	PLUGIN)
 		case ${words[i + 1]-}:$((n - i)) in

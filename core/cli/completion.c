@@ -104,10 +104,15 @@ static char *own_word(const struct cli_verb *v)
 		return str_dup("DISK");
 	if (str_starts(v->usage, "[STORE]"))
 		return str_dup("STORE");
-	if (str_starts(v->usage, "[PATTERN"))
+	if (str_starts(v->usage, "[SEGMENT]") || str_starts(v->usage, "SEGMENT...") ||
+		str_starts(v->usage, "BRIDGE"))
+		return str_dup("SEGMENT");
+	if (str_starts(v->usage, "[HOST...]") || str_equal(v->usage, "HOST"))
+		return str_dup("HOST");
+	if (str_starts(v->usage, "[PATTERN] "))
 		return str_dup("VM");
 	if (str_starts(v->usage, "STATE"))
-		return str_dup("running paused off saved crashed io-error hung");
+		return str_dup("running paused off saved crashed io-error hung ip");
 	if (strstr(v->usage, "show KIND NAME"))
 		return str_dup("PLUGIN");
 	if (str_starts(v->usage, "[WORD")) {
@@ -126,6 +131,12 @@ static char *own_word(const struct cli_verb *v)
 static bool has_file_behind(const struct cli_verb *v)
 {
 	return str_starts(v->usage, "DISK FILE") || str_starts(v->usage, "DISK [FOLDER]");
+}
+
+/* Or a segment? */
+static bool has_segment_behind(const struct cli_verb *v)
+{
+	return str_starts(v->usage, "N [BRIDGE]");
 }
 
 enum which { ALL_OPTIONS, WITH_WORD, WITH_FILE };
@@ -171,6 +182,8 @@ static void put_cases(struct strbuf *out, const struct script *script)
 				strbuf_printf(out, " word='%s'", word);
 			if (has_file_behind(v))
 				strbuf_puts(out, " behind=FILE");
+			if (has_segment_behind(v))
+				strbuf_puts(out, " behind=SEGMENT");
 			strbuf_puts(out, " ;;\n");
 		}
 }
@@ -260,7 +273,9 @@ static void put_fish_words(struct strbuf *out, const struct cli_verb *v)
 		const char *mark, *give;
 	} givers[] = {{"FILE", "' -F\n"}, {"VM", "' -a '(__vmf list --names)'\n"},
 		{"PLUGIN", "' -a '(__vmf_plugin)'\n"}, {"DISK", "' -a '(__vmf_disks)'\n"},
-		{"STORE", "' -a '(__vmf storage list --names)'\n"}};
+		{"STORE", "' -a '(__vmf storage list --names)'\n"},
+		{"SEGMENT", "' -a '(__vmf net show --names)'\n"},
+		{"HOST", "' -a '(__vmf host list --names)'\n"}};
 	autofree char *word = own_word(v);
 
 	for (size_t i = 0; i < v->n_options; i++) {

@@ -45,7 +45,9 @@ _vmf_offer()
 	FILE) _files ;;
 	SETTING) _vmf_setting ;;
 	DISK) compadd -- ${(f)"$($vmf $words[i] drives --names 2>/dev/null)"} ;;
+	HOST) compadd -- ${(f)"$($vmf host list --names 2>/dev/null)"} ;;
 	STORE) compadd -- ${(f)"$($vmf storage list --names 2>/dev/null)"} ;;
+	SEGMENT) compadd -- ${(f)"$($vmf net show --names 2>/dev/null)"} ;;
 	VM) _vmf_vms ;;
 	PLUGIN)
 		case $words[i+1]:$((CURRENT - i)) in

@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/tty.h"
 #include "config/value.h"
 
 /* ---- settings as people type them ---------------------------------------------------------- */
@@ -196,6 +197,17 @@ int verb_unlock(struct cli_call *call, struct vmf_error *err)
 
 /* ---- create, destroy, rename --------------------------------------------------------------- */
 
+/* NET, or NET:BRIDGE. */
+static void add_nic(struct vm_create_options *options, size_t i, const char *text)
+{
+	const char *colon = strchr(text, ':');
+
+	strv_addf(&options->settings, "nic.%zu.network=%.*s", i,
+		colon ? (int)(colon - text) : (int)strlen(text), text);
+	if (colon)
+		strv_addf(&options->settings, "nic.%zu.bridge=%s", i, colon + 1);
+}
+
 static int create_options(const struct cli_call *call, struct vm_create_options *options, struct image *image,
 	struct vmf_error *err)
 {
@@ -217,7 +229,7 @@ static int create_options(const struct cli_call *call, struct vm_create_options 
 		if (str_equal(text, "none"))
 			strv_add(&options->settings, "network=none");
 		else
-			strv_addf(&options->settings, "nic.%zu.network=%s", i, text);
+			add_nic(options, i, text);
 	while ((text = cli_option(call, "--disk", options->n_disks))) {
 		uint64_t size;
 
@@ -283,7 +295,7 @@ static int confirm(struct vm *vm, struct vmf_error *err)
 	autostrbuf struct strbuf volumes = STRBUF_INIT;
 	autofree char *question = NULL;
 
-	if (isatty(STDIN_FILENO) && vm_resolve(vm, err) < 0)
+	if (tty_is(STDIN_FILENO) && vm_resolve(vm, err) < 0)
 		return -1;
 	for (size_t i = 0; i < vm->n_disks; i++)
 		strbuf_printf(&volumes, "%s%s", i ? ", " : " and its volumes ", vm->disks[i].volume);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/tty.h"
 #include "config/value.h"
 
 int verb_newimg(struct cli_call *call, struct vmf_error *err)
@@ -80,7 +81,7 @@ int verb_drives(struct cli_call *call, struct vmf_error *err)
 		const char *cells[] = {d->title, d->instance, d->volume, d->bus,
 			v->name ? v->format : "missing", size, used, v->id};
 
-		if (isatty(STDOUT_FILENO))
+		if (tty_is(STDOUT_FILENO))
 			out_table_row(table, cells);
 		else if (v->id && !call->ctx->json)
 			puts(v->id);

@@ -217,23 +217,23 @@ static void all_json(void)
 
 /* ---- the commands ------------------------------------------------------------------------- */
 
-/* A verb or command; of a word that several begin with: all of them. */
+/* A verb or command, and all that begin with that word. */
 static bool print_named(const struct cli_verb *table, const char *name)
 {
 	const struct cli_verb *v = cli_find(table, name);
 	size_t n = strlen(name);
-	bool found = false;
+	bool found = v != NULL;
 
 	if (v)
 		print_verb(v, table == cli_commands);
-	for (const struct cli_verb *w = table; !v && w->name; w++)
+	for (const struct cli_verb *w = table; w->name; w++)
 		if (strncmp(w->name, name, n) == 0 && w->name[n] == ' ') {
 			if (found)
 				putchar('\n');
 			print_verb(w, table == cli_commands);
 			found = true;
 		}
-	return v || found;
+	return found;
 }
 
 int command_help(struct cli_call *call, struct vmf_error *err)

@@ -65,40 +65,17 @@ static json_t *get_disks(struct info *info)
 	return array;
 }
 
-static json_t *words_json(const char **words)
-{
-	json_t *array = json_array();
-
-	for (; words && *words; words++)
-		json_array_append_new(array, out_string(*words));
-	return array;
-}
-
 static json_t *get_nics(struct info *info)
 {
 	json_t *array = json_array();
 
 	for (size_t i = 0; i < info->vm->n_nics; i++) {
-		const struct vm_nic *n = &info->vm->nics[i];
-		struct vmf_nic nic = {
-			.size = sizeof(nic), .mac = n->mac, .model = n->model, .segment = n->segment};
-		struct vmf_nic_info now = {.size = sizeof(now), .segment = n->segment};
 		struct vmf_error err = VMF_ERROR_INIT;
-		struct vm_call call;
-		json_t *json = json_pack("{s:s, s:s*, s:s, s:s}", "nic", n->title, "network", n->instance,
-			"mac", n->mac, "model", n->model);
 
-		if (info->state.pid && n->plugin && n->plugin->ops.network.info) {
-			vm_call_nic(info->vm, n, &call);
-			if (n->plugin->ops.network.info(&call.call, &nic, &now, &err) < 0)
-				note(info, &err);
-		}
-		json_object_set_new(json, "plugin", out_string(n->plugin ? n->plugin->name : NULL));
-		json_object_set_new(json, "segment", out_string(now.segment));
-		json_object_set_new(json, "interface", out_string(now.ifname));
-		json_object_set_new(json, "addresses", words_json(now.addresses));
-		json_object_set_new(json, "forwards", words_json(now.forwards));
-		json_array_append_new(array, json);
+		json_array_append_new(
+			array, nic_json(info->vm, &info->vm->nics[i], info->state.pid != 0, &err));
+		if (err.code)
+			note(info, &err);
 	}
 	return array;
 }
@@ -232,9 +209,12 @@ static void put_nic(const json_t *n)
 	strbuf_printf(&line, "%s on network \"%s\", %s", text_of(n, "mac"), text_of(n, "network"),
 		text_of(n, "model"));
 	if (text_of(n, "segment"))
-		strbuf_printf(&line, ", in %s", text_of(n, "segment"));
+		strbuf_printf(&line, *text_of(n, "segment") ? ", in %s" : ", plugged into nothing%s",
+			text_of(n, "segment"));
 	if (text_of(n, "interface"))
 		strbuf_printf(&line, ", %s", text_of(n, "interface"));
+	if (!json_is_true(json_object_get(n, "link")))
+		strbuf_puts(&line, ", unplugged");
 	json_array_foreach(json_object_get(n, "addresses"), i, word)
 		strbuf_printf(&line, "%s%s", i ? " " : ", address ", json_string_value(word));
 	put(label, line.data);

@@ -3,7 +3,7 @@
  * `list`: every VM, fast. No plugin is loaded, no store is asked and VMs that do not run cost no system call
  * but the reading of their file: the run folder, the saved memories and the journals are read once each, and
  * only VMs that occur there are looked at. QEMUs that may hang are asked side by side, with one deadline.
- * The one column that needs more, and is therefore not among the usual ones, is `disks`.
+ * The columns that need more, and are therefore not among the usual ones, are `disks` and `addresses`.
  */
 #include "cli/cli.h"
 
@@ -15,9 +15,11 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/proc.h"
+#include "cli/list.h"
 #include "config/value.h"
 
 #define ASK_MS 500
+#define HOST_MS 3000 /* for a host to answer, unless told */
 
 enum column {
 	NAME,
@@ -33,20 +35,15 @@ enum column {
 	SINCE,
 	DESCRIPTION,
 	UUID,
-	DETAIL
+	DETAIL,
+	ADDRESSES
 };
 
 static const char *const words[] = {"name", "state", "class", "cpus", "memory", "disks", "nics", "host",
-	"owner", "pid", "since", "description", "uuid", "detail"};
+	"owner", "pid", "since", "description", "uuid", "detail", "addresses"};
 static const char *const headings[] = {"NAME", "STATE", "CLASS", ">CPUS", ">MEMORY", ">DISKS", ">NICS",
-	"HOST", "OWNER", ">PID", "SINCE", "DESCRIPTION", "UUID", "DETAIL"};
+	"HOST", "OWNER", ">PID", "SINCE", "DESCRIPTION", "UUID", "DETAIL", "ADDRESSES"};
 static const char usual[] = "name,state,cpus,memory,nics,host";
-
-struct row {
-	char *name;
-	struct vm_state state;
-	char *error; /* the definition is broken: why */
-};
 
 struct list {
 	struct ctx *ctx;
@@ -54,7 +51,7 @@ struct list {
 	size_t n_rows;
 	enum column columns[VMF_COUNT(words)];
 	size_t n_columns;
-	bool wants_disks;
+	bool wants_disks, wants_addresses;
 };
 
 /* ---- which VMs ---------------------------------------------------------------------------- */
@@ -162,7 +159,7 @@ static void take_answer(struct list *list, struct row *row, const char *word, in
  */
 static bool may_hang(const struct row *row)
 {
-	return row->state.phase == VM_ALIVE && !str_equal(row->state.status, "hung") &&
+	return !row->is_far && row->state.phase == VM_ALIVE && !str_equal(row->state.status, "hung") &&
 	       !proc_is_polling(row->state.pid);
 }
 
@@ -198,6 +195,14 @@ static bool is_up(const struct row *row)
 	return row->state.phase != VM_OFF && row->state.phase != VM_ENDED && row->state.phase != VM_SAVED;
 }
 
+static void free_row(struct row *row)
+{
+	vm_free(row->vm);
+	free(row->name);
+	free(row->error);
+	free(row->detail);
+}
+
 static void drop_those_off(struct list *list)
 {
 	size_t kept = 0;
@@ -206,15 +211,36 @@ static void drop_those_off(struct list *list)
 		if (is_up(&list->rows[i]))
 			list->rows[kept++] = list->rows[i];
 		else
-			free(list->rows[i].name);
+			free_row(&list->rows[i]);
 	}
 	list->n_rows = kept;
 }
 
 /* ---- rows --------------------------------------------------------------------------------- */
 
-static char *cell(const struct list *list, const struct row *row, const struct vm *vm, enum column column)
+/* What the running guest is known by. */
+static void find_addresses(const struct row *row, struct vm *vm, struct strv *addresses)
 {
+	for (size_t i = 0; row->state.pid && vm && vm->is_resolved && i < vm->n_nics; i++) {
+		struct vmf_error err = VMF_ERROR_INIT;
+		json_t *nic = nic_json(vm, &vm->nics[i], true, &err), *address;
+		size_t k;
+
+		if (err.code)
+			log_warn("vm \"%s\": nic \"%s\": %s", vm->name, vm->nics[i].title, err.message);
+		json_array_foreach(json_object_get(nic, "addresses"), k, address)
+		{
+			strv_add(addresses, json_string_value(address));
+		}
+		json_decref(nic);
+		error_clear(&err);
+	}
+}
+
+static char *cell(const struct list *list, const struct row *row, struct vm *vm, enum column column)
+{
+	autostrv struct strv found = STRV_INIT;
+
 	switch (column) {
 	case NAME:
 		return str_dup(row->name);
@@ -225,8 +251,9 @@ static char *cell(const struct list *list, const struct row *row, const struct v
 	case SINCE:
 		return row->state.since ? out_time(row->state.since) : NULL;
 	case DETAIL:
-		return row->error ? str_ndup(row->error, strcspn(row->error, "\n"))
-				  : str_dup(row->state.detail);
+		return row->error    ? str_ndup(row->error, strcspn(row->error, "\n"))
+		       : row->detail ? str_dup(row->detail)
+				     : str_dup(row->state.detail);
 	default:
 		break;
 	}
@@ -249,19 +276,24 @@ static char *cell(const struct list *list, const struct row *row, const struct v
 		return str_dup(conf_string(vm->root, words[column]));
 	case UUID:
 		return str_dup(vm->uuid);
+	case ADDRESSES:
+		find_addresses(row, vm, &found);
+		return found.count ? strv_join(&found, " ") : NULL;
 	default:
 		return NULL;
 	}
 }
 
-static json_t *row_json(const struct list *list, const struct row *row, const struct vm *vm)
+static json_t *row_json(const struct list *list, const struct row *row, struct vm *vm)
 {
+	autostrv struct strv found = STRV_INIT;
 	autofree char *state = cell(list, row, vm, STATE);
 	json_t *json = json_pack("{s:s, s:s}", "name", row->name, "state", state);
 	const struct conf_section *root = vm ? vm->root : NULL;
 
 	json_object_set_new(json, "detail",
 		out_string(row->error		  ? row->error
+			   : row->detail	  ? row->detail
 			   : row->state.detail[0] ? row->state.detail
 						  : NULL));
 	json_object_set_new(json, "is_defined", json_boolean(row->error || (vm && vm->is_defined)));
@@ -274,11 +306,17 @@ static json_t *row_json(const struct list *list, const struct row *row, const st
 	if (list->wants_disks)
 		json_object_set_new(json, "disks",
 			vm && vm->is_resolved ? json_integer((json_int_t)vm->n_disks) : json_null());
+	if (list->wants_addresses) {
+		find_addresses(row, vm, &found);
+		json_object_set_new(json, "addresses", out_strings(&found));
+	}
 	json_object_set_new(json, "nics", vm ? json_integer((json_int_t)vm->n_nics) : json_null());
 	json_object_set_new(json, "host", out_string(vm ? conf_string(root, "host") : NULL));
 	json_object_set_new(json, "owner", out_string(vm ? conf_string(root, "owner") : NULL));
 	json_object_set_new(json, "description", out_string(vm ? conf_string(root, "description") : NULL));
 	json_object_set_new(json, "uuid", out_string(vm ? vm->uuid : NULL));
+	if (row->is_far)
+		json_object_set_new(json, "is_old", json_boolean(row->is_old));
 	return json;
 }
 
@@ -286,12 +324,14 @@ static json_t *row_json(const struct list *list, const struct row *row, const st
 static struct vm *load(struct list *list, struct row *row)
 {
 	struct vmf_error err = VMF_ERROR_INIT;
-	struct vm *vm = vm_load(list->ctx, row->name, true, &err);
+	struct vm *vm = row->vm ? row->vm : vm_load(list->ctx, row->name, true, &err);
 
+	row->vm = NULL; /* it is freed when the row is printed */
 	if (!vm) {
 		log_warn("vm \"%s\" is broken: %s", row->name, err.message);
 		row->error = str_dup(err.message);
-	} else if (list->wants_disks && vm_resolve(vm, &err) < 0) {
+	} else if (!row->is_far && (list->wants_disks || (list->wants_addresses && row->state.pid)) &&
+		   vm_resolve(vm, &err) < 0) {
 		log_warn("%s", err.message);
 	}
 	error_clear(&err);
@@ -371,6 +411,7 @@ static int choose_columns(struct list *list, const char *text, struct vmf_error 
 		}
 		list->columns[list->n_columns++] = (enum column)i;
 		list->wants_disks = list->wants_disks || i == DISKS;
+		list->wants_addresses = list->wants_addresses || i == ADDRESSES;
 	}
 	return list->n_columns ? 0 : vmf_fail(err, VMF_E_USAGE, 0, NULL, "--columns: no column is named");
 }
@@ -379,12 +420,19 @@ int command_list(struct cli_call *call, struct vmf_error *err)
 {
 	struct list list = {.ctx = call->ctx};
 	const char *columns = cli_option(call, "--columns", 0);
-	bool only_names = cli_option(call, "--names", 0) != NULL;
+	const char *timeout = cli_option(call, "--timeout", 0);
+	bool only_names = cli_option(call, "--names", 0) != NULL,
+	     running = cli_option(call, "--running", 0) != NULL;
+	int64_t timeout_ms = HOST_MS;
 	int rc = choose_columns(&list, columns ? columns : usual, err);
 
+	if (rc == 0 && timeout && value_parse_time(timeout, &timeout_ms, err) < 0)
+		rc = cli_usage(err, "--timeout");
 	if (rc == 0)
 		rc = find_rows(&list, &call->args, err);
-	if (rc == 0 && cli_option(call, "--running", 0))
+	if (rc == 0 && (running || !only_names))
+		list_ask_hosts(call->ctx, list.rows, list.n_rows, timeout_ms);
+	if (rc == 0 && running)
 		drop_those_off(&list);
 	if (rc == 0 && only_names) {
 		print_names(&list);
@@ -394,10 +442,8 @@ int command_list(struct cli_call *call, struct vmf_error *err)
 		ask_doubtful(&list);
 		rc = print(&list, err);
 	}
-	for (size_t i = 0; i < list.n_rows; i++) {
-		free(list.rows[i].name);
-		free(list.rows[i].error);
-	}
+	for (size_t i = 0; i < list.n_rows; i++)
+		free_row(&list.rows[i]);
 	free(list.rows);
 	return rc;
 }

@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/proc.h"
+#include "base/tty.h"
 #include "config/value.h"
 
 #define ASK_MS 1000
@@ -213,7 +214,7 @@ int verb_log(struct cli_call *call, struct vmf_error *err)
 	from = !text || (lines && count <= 0) ? "" : lines ? last_lines(text, count) : text;
 	if (call->ctx->json) {
 		put_log_json(call, path, from);
-	} else if (isatty(STDOUT_FILENO)) {
+	} else if (tty_is(STDOUT_FILENO)) {
 		autofree char *clean = out_clean(from);
 
 		fputs(clean, stdout);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/tty.h"
 
 /* ---- text --------------------------------------------------------------------------------- */
 
@@ -100,7 +101,7 @@ void out_result(const struct cli_call *call, json_t *facts, const char *fmt, ...
 
 	log_progress_end();
 	if (call->ctx->json && !call->ctx->dry_run) {
-		json_t *all = json_pack("{s:s}", "vm", call->vm->name);
+		json_t *all = json_pack("{s:s*}", "vm", call->vm ? call->vm->name : NULL);
 
 		json_object_update(all, facts);
 		out_json(all);
@@ -153,11 +154,12 @@ int cli_confirm(const char *question, const char *word, struct vmf_error *err)
 {
 	char answer[128] = "";
 
-	if (!isatty(STDIN_FILENO))
+	if (!tty_is(STDIN_FILENO))
 		return vmf_fail(err, VMF_E_USAGE, 0, "add --yes",
 			"it asks first, and there is no terminal to ask on");
 	fputs(question, stderr);
 	fflush(stderr);
+	tty_want("line");
 	if (!fgets(answer, sizeof(answer), stdin))
 		fputc('\n', stderr);
 	answer[strcspn(answer, "\n")] = '\0';

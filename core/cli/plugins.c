@@ -5,12 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "base/file.h"
 #include "base/log.h"
-#include "base/proc.h"
 #include "config/value.h"
+#include "vm/doctor.h"
 
 static const char *const state_words[] = {"ok", "broken", "shadowed"};
 
@@ -102,23 +100,6 @@ static int list_names(struct cli_call *call)
 
 /* ---- show --------------------------------------------------------------------------------- */
 
-static bool is_met(const struct vmf_need *need)
-{
-	autofree char *program = NULL;
-
-	switch (need->type) {
-	case VMF_NEED_PROGRAM:
-		program = proc_find_program(need->what);
-		return program != NULL;
-	case VMF_NEED_FILE:
-		return file_exists(need->what);
-	case VMF_NEED_ROOT:
-		return geteuid() == 0;
-	default:
-		return false;
-	}
-}
-
 /* "1M to 16T", "qcow2, raw", or NULL: everything of its type. */
 static char *option_limits(const struct vmf_option *o)
 {
@@ -182,7 +163,7 @@ static void show_json(const struct plugin *p)
 	for (size_t i = 0; i < p->desc.n_needs; i++) {
 		const struct vmf_need *n = &p->desc.needs[i];
 		json_t *json = json_pack("{s:s, s:b, s:b}", "what", n->what ? n->what : "root", "optional",
-			n->optional != 0, "met", is_met(n));
+			n->optional != 0, "met", doctor_is_met(n));
 
 		json_object_set_new(json, "package", out_string(n->package));
 		json_object_set_new(json, "why", out_string(n->why));
@@ -205,7 +186,7 @@ static void show_text(const struct plugin *p)
 		printf("\nNeeds:\n");
 	for (size_t i = 0; i < p->desc.n_needs; i++) {
 		const struct vmf_need *n = &p->desc.needs[i];
-		bool met = is_met(n);
+		bool met = doctor_is_met(n);
 
 		printf("  %-14s %s%s%s%s%s%s\n", n->what ? n->what : "root", met ? "there" : "missing",
 			n->optional ? ", not always needed" : "", n->why ? ": " : "", n->why ? n->why : "",

@@ -197,13 +197,33 @@ static bool has_reached(const struct vm_state *state, const char *word)
 	return str_equal(state->status, word);
 }
 
+/* Is the guest known by an address? */
+static bool has_address(struct vm *vm, const struct vm_state *state)
+{
+	bool has = false;
+
+	json_decref(vm->slots); /* another vmf may have written it since */
+	vm->slots = NULL;
+	for (size_t i = 0; state->pid && !has && i < vm->n_nics; i++) {
+		struct vmf_error quiet = VMF_ERROR_INIT;
+		json_t *nic = nic_json(vm, &vm->nics[i], true, &quiet);
+
+		has = json_array_size(json_object_get(nic, "addresses")) > 0;
+		json_decref(nic);
+		error_clear(&quiet);
+	}
+	return has;
+}
+
 int verb_wait(struct cli_call *call, struct vmf_error *err)
 {
 	const char *word = call->args.items[0], *text = cli_option(call, "--timeout", 0);
 	int64_t timeout_ms = 0, begin = time_now_ms(), pause_ms = 10;
 	struct vm_state state;
 
-	if (check_state_word(word, err) < 0)
+	bool for_ip = str_equal(word, "ip");
+
+	if (for_ip ? vm_resolve(call->vm, err) < 0 : check_state_word(word, err) < 0)
 		return -1;
 	if (text && value_parse_time(text, &timeout_ms, err) < 0)
 		return cli_usage(err, "--timeout");
@@ -211,7 +231,7 @@ int verb_wait(struct cli_call *call, struct vmf_error *err)
 		return 0;
 	for (;;) {
 		vm_state_read(call->ctx, call->vm->name, &state);
-		if (has_reached(&state, word))
+		if (for_ip ? has_address(call->vm, &state) : has_reached(&state, word))
 			break;
 		if (state.phase == VM_CRASHED) {
 			autofree char *hint = status_advice(&state, call->vm->name);
@@ -225,7 +245,7 @@ int verb_wait(struct cli_call *call, struct vmf_error *err)
 			return vmf_fail(err, VMF_E_TIMEOUT, 0, NULL, "vm \"%s\" is %s, not %s, after %g s",
 				call->vm->name, state.status, word, (double)timeout_ms / 1000.0);
 		time_sleep_ms(pause_ms);
-		pause_ms = pause_ms < 80 ? pause_ms * 2 : 100;
+		pause_ms = pause_ms < 80 ? pause_ms * 2 : for_ip ? 300 : 100;
 	}
 	out_result(call, json_pack("{s:s}", "state", state.status), "%s: %s", call->vm->name, state.status);
 	return 0;

@@ -16,6 +16,7 @@
 
 #include "base/file.h"
 #include "base/proc.h"
+#include "base/tty.h"
 #include "cli/cli.h"
 #include "cli/talk.h"
 
@@ -32,7 +33,7 @@ static const char *format_of(const char *file)
 	return n > 4 && strcasecmp(file + n - 4, ".ppm") == 0 ? "ppm" : NULL;
 }
 
-static int check_file(const char *file, struct vmf_error *err)
+static int check_file(const struct cli_call *call, const char *file, struct vmf_error *err)
 {
 	autofree char *folder = path_parent(file);
 	struct stat st;
@@ -40,8 +41,10 @@ static int check_file(const char *file, struct vmf_error *err)
 	if (!format_of(file))
 		return vmf_fail(err, VMF_E_USAGE, 0, "name a file that ends in .png or .ppm",
 			"screenshot: \"%s\"", file);
+	if (call->ctx->is_far) /* the file is the near end's */
+		return 0;
 	if (str_equal(file, "-"))
-		return isatty(STDOUT_FILENO)
+		return tty_is(STDOUT_FILENO)
 			       ? vmf_fail(err, VMF_E_USAGE, 0, "send it into a file or a program",
 					 "screenshot: a picture is not for a terminal")
 			       : 0;
@@ -132,7 +135,7 @@ int verb_screenshot(struct cli_call *call, struct vmf_error *err)
 	size_t length;
 
 	umask(mask);
-	if (check_file(file, err) < 0)
+	if (check_file(call, file, err) < 0)
 		return -1;
 	if (out_dry(call, "write what its screen shows to %s", file))
 		return 0;
@@ -141,7 +144,7 @@ int verb_screenshot(struct cli_call *call, struct vmf_error *err)
 	data = take_picture(vm, format, &length, err);
 	if (!data)
 		return vmf_context(err, "vm \"%s\"", vm->name);
-	if (str_equal(file, "-"))
+	if (str_equal(file, "-") || call->ctx->is_far)
 		return fwrite(data, 1, length, stdout) == length
 			       ? 0
 			       : vmf_fail_errno(err, NULL, "standard output");

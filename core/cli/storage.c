@@ -31,7 +31,8 @@ static const struct {
 } abilities[] = {{VMF_STORAGE_SNAPSHOT, "snapshots"}, {VMF_STORAGE_LIVE_SNAPSHOT, "live-snapshots"},
 	{VMF_STORAGE_COW_CLONE, "cow-clones"}, {VMF_STORAGE_LIVE_GROW, "live-grow"},
 	{VMF_STORAGE_RENAME, "rename"}, {VMF_STORAGE_STREAM, "stream"}, {VMF_STORAGE_MAP, "map"},
-	{VMF_STORAGE_COMPRESS, "compress"}, {VMF_STORAGE_SHARED, "shared"}};
+	{VMF_STORAGE_COMPRESS, "compress"}, {VMF_STORAGE_OWN_STREAM, "own-stream"},
+	{VMF_STORAGE_SHARED, "shared"}};
 
 static void list_abilities(uint32_t caps, struct strv *words)
 {

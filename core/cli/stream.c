@@ -21,6 +21,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "base/proc.h"
 #include "base/tty.h"
@@ -126,6 +127,8 @@ static int read_other(struct stream *s, struct vmf_error *err)
 	if (n < 0)
 		return vmf_fail_errno(err, NULL, "%s", s->options->what);
 	show(s, s->shown, (size_t)n, 0);
+	if (s->options->log_fd && fd_write_all(s->options->log_fd, s->shown, (size_t)n) < 0)
+		return vmf_fail_errno(err, NULL, "cannot write to the log");
 	return 0;
 }
 
@@ -341,8 +344,8 @@ static struct stream *stream_new(int fd, const struct stream_options *options)
 	s->fd = fd;
 	s->end = RUNNING;
 	s->signals = -1;
-	s->is_terminal = isatty(STDIN_FILENO) == 1;
-	s->shows_terminal = isatty(STDOUT_FILENO) == 1;
+	s->is_terminal = tty_is(STDIN_FILENO);
+	s->shows_terminal = tty_is(STDOUT_FILENO);
 	s->quiet_ms = s->took_ms = time_now_ms();
 	s->deadline_ms = options->timeout_ms ? s->quiet_ms + options->timeout_ms : 0;
 	match_init(&s->until, options->until);
@@ -383,6 +386,7 @@ static void put_back(struct stream *s)
 	autostrbuf struct strbuf undo = STRBUF_INIT;
 
 	tty_restore();
+	tty_want("off");
 	if (!s->shows_terminal)
 		return;
 	term_modes_undo(&s->modes, &undo);
@@ -418,6 +422,8 @@ int stream_attach(int fd, const struct stream_options *options, struct vmf_error
 	}
 	if (s->is_terminal)
 		rc = tty_raw(STDIN_FILENO, err);
+	else
+		tty_want("bytes");
 	if (rc == 0 && options->first_length)
 		show(s, options->first, options->first_length, options->first_old);
 	while (rc == 0 && !is_over(s))

@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/tty.h"
+
 /* ---- the library -------------------------------------------------------------------------- */
 
 #define LIBRARY "libsmartcols.so.1" /* the ABI of its header, since 2014 */
@@ -118,7 +120,7 @@ void out_table_print(const struct out_table *table)
 {
 	if (table->cells.count == 0)
 		; /* headings of nothing are noise */
-	else if (isatty(STDOUT_FILENO))
+	else if (tty_is(STDOUT_FILENO))
 		print_pretty(table);
 	else
 		print_plain(table);

@@ -17,6 +17,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/proc.h"
+#include "base/tty.h"
 #include "cli/cli.h"
 #include "cli/talk.h"
 #include "config/value.h"
@@ -29,14 +30,6 @@
 #define PROMPT_MS 200
 #define LINES_MAX 1000000
 #define CTRL_RIGHT_BRACKET 0x1d
-
-/* One of QEMU's sockets for people. */
-struct line {
-	const char *name;    /* "console" */
-	const char *socket;  /* below the run folder */
-	const char *chardev; /* QEMU's name for it */
-	off_t lock_byte;     /* of run/NAME/clients; a console's is its port's number */
-};
 
 /* ---- who can be talked with --------------------------------------------------------------- */
 
@@ -59,7 +52,7 @@ int talk_qmp(struct vm *vm, bool to_change, struct vmf_error *err)
 
 /* ---- who is connected --------------------------------------------------------------------- */
 
-static int claim(struct vm *vm, const struct line *line, int *claim_fd, struct vmf_error *err)
+int talk_claim(struct vm *vm, const struct talk_line *line, int *claim_fd, struct vmf_error *err)
 {
 	pid_t holder = 0;
 
@@ -80,7 +73,7 @@ static int claim(struct vm *vm, const struct line *line, int *claim_fd, struct v
 }
 
 /* 1: somebody is connected, 0, or -1: QEMU does not answer, or has no such line. */
-static int is_connected(struct vm *vm, const struct line *line, struct vmf_error *err)
+static int is_connected(struct vm *vm, const struct talk_line *line, struct vmf_error *err)
 {
 	json_t *answer = NULL, *item;
 	size_t i;
@@ -100,7 +93,7 @@ static int is_connected(struct vm *vm, const struct line *line, struct vmf_error
 	return found >= 0 ? found : vmf_fail(err, VMF_E_NOT_FOUND, 0, NULL, "QEMU has no %s", line->chardev);
 }
 
-static int await_free(struct vm *vm, const struct line *line, struct vmf_error *err)
+static int await_free(struct vm *vm, const struct talk_line *line, struct vmf_error *err)
 {
 	int64_t deadline_ms = time_now_ms() + FREE_MS;
 	int connected;
@@ -116,7 +109,7 @@ static int await_free(struct vm *vm, const struct line *line, struct vmf_error *
 		err, VMF_E_BUSY, 0, "end that one first", "the %s is in use by another program", line->name);
 }
 
-static int connect_line(struct vm *vm, const struct line *line, struct vmf_error *err)
+int talk_connect(struct vm *vm, const struct talk_line *line, struct vmf_error *err)
 {
 	autofree char *path = str_printf("%s/%s", vm->run_dir, line->socket);
 	int fd;
@@ -227,7 +220,7 @@ static void say_end(struct vm *vm, const struct stream_options *o, int how)
 }
 
 /* Where the log was when this QEMU was started; 0: not known. */
-static off_t run_begins(struct vm *vm, const struct line *line)
+static off_t run_begins(struct vm *vm, const struct talk_line *line)
 {
 	autofree char *text = file_read_at(vm->run_fd, "logs", 4096, NULL);
 	const char *at = text;
@@ -239,9 +232,10 @@ static off_t run_begins(struct vm *vm, const struct line *line)
 	return at ? (off_t)strtoll(at, NULL, 10) : 0;
 }
 
-/* What was said before we came; what is in our socket already comes from there. */
-static int add_history(struct vm *vm, const struct line *line, int fd, size_t lines, struct strbuf *text,
-	size_t *old, struct vmf_error *err)
+/* What was said before we came, up to the byte END of the log; -1: what is in our socket already comes from
+ * there. */
+static int add_history(struct vm *vm, const struct talk_line *line, int fd, off_t end, size_t lines,
+	struct strbuf *text, size_t *old, struct vmf_error *err)
 {
 	autofree char *suffix = str_printf(".%s", line->chardev);
 	autofree char *path = vm_lib_path(vm, "log", suffix);
@@ -256,35 +250,64 @@ static int add_history(struct vm *vm, const struct line *line, int fd, size_t li
 			ioctl(fd, FIONREAD, &again) < 0)
 			return vmf_fail_errno(err, NULL, "%s", path);
 	} while (here != again);
-	if (history_read(log_fd, run_begins(vm, line), st.st_size - here, lines, text, old) < 0)
+	if (history_read(log_fd, run_begins(vm, line), end >= 0 ? end : st.st_size - here, lines, text, old) <
+		0)
 		return vmf_fail_errno(err, NULL, "cannot read %s", path);
 	return 0;
 }
 
-static int talk(struct cli_call *call, const struct line *line, struct stream_options *o, size_t history,
+/* Opens what is written besides what is shown. */
+static int open_log(const char *file, struct stream_options *o, struct vmf_error *err)
+{
+	o->log_fd = open(file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0600);
+	if (o->log_fd >= 0)
+		return 0;
+	o->log_fd = 0;
+	return vmf_fail_errno(err, NULL, "--log: cannot write %s", file);
+}
+
+static int connect_or_watch(struct vm *vm, const struct talk_line *line, bool watch, int *claim_fd, int *fd,
+	off_t *begin, struct vmf_error *err)
+{
+	if (watch)
+		*fd = watch_open(vm, line, begin, err);
+	else if (talk_claim(vm, line, claim_fd, err) == 0)
+		*fd = talk_connect(vm, line, err);
+	return *fd < 0 ? -1 : 0;
+}
+
+static int talk(struct cli_call *call, const struct talk_line *line, struct stream_options *o, size_t history,
 	struct vmf_error *err)
 {
 	struct vm *vm = call->vm;
 	autofree char *what = str_printf("%s of %s", line->name, vm->name);
 	autostrbuf struct strbuf first = STRBUF_INIT;
+	const char *log = cli_option(call, "--log", 0);
+	bool watch = cli_option(call, "--watch", 0) != NULL;
 	autoclose int claim_fd = -1;
 	autoclose int fd = -1;
-	bool is_person = isatty(STDIN_FILENO) == 1;
+	off_t begin = -1;
+	bool is_person = tty_is(STDIN_FILENO);
 	int how;
 
-	if (out_dry(call, "connect to the %s: %s/%s", line->name, vm->run_dir, line->socket))
+	if (out_dry(call, "%s the %s: %s/%s", watch ? "watch" : "connect to", line->name, vm->run_dir,
+		    line->socket))
 		return 0;
-	if (talk_need(vm, true, err) < 0)
+	if (talk_need(vm, !watch, err) < 0 || (log && open_log(log, o, err) < 0))
 		return -1;
-	if (claim(vm, line, &claim_fd, err) < 0 || (fd = connect_line(vm, line, err)) < 0 ||
-		(history && add_history(vm, line, fd, history, &first, &o->first_old, err) < 0))
+	if (connect_or_watch(vm, line, watch, &claim_fd, &fd, &begin, err) < 0 ||
+		(history && add_history(vm, line, fd, begin, history, &first, &o->first_old, err) < 0))
 		return vmf_context(err, "vm \"%s\"", vm->name);
 	o->what = what;
 	o->first = first.data;
 	o->first_length = first.length;
 	if (is_person)
 		say_how(o);
+	if (is_person && watch)
+		log_warn("%s: %s; what you type goes nowhere", what, talk_holder(vm, line));
 	how = stream_attach(fd, o, err);
+	if (o->log_fd)
+		close(o->log_fd);
 	if (how < 0)
 		return -1;
 	if (is_person)
@@ -296,25 +319,34 @@ static int talk(struct cli_call *call, const struct line *line, struct stream_op
 	return 0;
 }
 
-int verb_console(struct cli_call *call, struct vmf_error *err)
+int talk_serial(struct vm *vm, const char *number, struct talk_line *line, struct vmf_error *err)
 {
-	const char *port_option = cli_option(call, "--port", 0),
-		   *history_option = cli_option(call, "--history", 0);
-	struct stream_options o = {.linger_ms = CONSOLE_LINGER_MS};
-	int64_t port = 0, history = 0, ports = conf_number(call->vm->root, "serial");
-	char socket[] = "s0", chardev[] = "serial0";
-	struct line line = {"console", socket, chardev, 0};
+	int64_t port = 0, ports = conf_number(vm->root, "serial");
 
-	if (read_options(call, &o, err) < 0 ||
-		(history_option && parse_number("--history", history_option, LINES_MAX, &history, err) < 0))
-		return -1;
 	if (ports < 1)
 		return vmf_fail(err, VMF_E_NOT_FOUND, 0, "`set serial=1` gives it one",
-			"vm \"%s\" has no serial port", call->vm->name);
-	if (port_option && parse_number("--port", port_option, ports - 1, &port, err) < 0)
+			"vm \"%s\" has no serial port", vm->name);
+	if (number && parse_number("the serial port", number, ports - 1, &port, err) < 0)
 		return -1;
-	socket[1] = chardev[6] = (char)('0' + port);
-	line.lock_byte = port;
+	*line = (struct talk_line){
+		.name = "console", .socket = "s0", .chardev = "serial0", .lock_byte = port};
+	line->socket[1] = line->chardev[6] = (char)('0' + port);
+	return 0;
+}
+
+int verb_console(struct cli_call *call, struct vmf_error *err)
+{
+	const char *history_option = cli_option(call, "--history", 0);
+	struct stream_options o = {.linger_ms = CONSOLE_LINGER_MS};
+	struct talk_line line;
+	int64_t history = 0;
+
+	if (read_options(call, &o, err) < 0 ||
+		(history_option && parse_number("--history", history_option, LINES_MAX, &history, err) < 0) ||
+		talk_serial(call->vm, cli_option(call, "--port", 0), &line, err) < 0)
+		return -1;
+	if (cli_option(call, "--watch", 0)) /* our own input says nothing about when to leave */
+		o.linger_ms = INT64_MAX / 4;
 	return talk(call, &line, &o, (size_t)history, err);
 }
 
@@ -322,7 +354,7 @@ int verb_monitor(struct cli_call *call, struct vmf_error *err)
 {
 	struct stream_options o = {
 		.linger_ms = MONITOR_LINGER_MS, .prompt = "(qemu) ", .prompt_ms = PROMPT_MS};
-	static const struct line line = {"monitor", "hmp", "hmp", 100};
+	static const struct talk_line line = {"monitor", "hmp", "hmp", 100};
 
 	return read_options(call, &o, err) < 0 ? -1 : talk(call, &line, &o, 0, err);
 }

@@ -16,6 +16,27 @@ int talk_need(struct vm *vm, bool to_change, struct vmf_error *err);
 /* The same, and a connection to its QMP: vm->qmp. */
 int talk_qmp(struct vm *vm, bool to_change, struct vmf_error *err);
 
+/* One of QEMU's sockets for people. It serves one client; a second one is let wait, without a word. */
+struct talk_line {
+	const char *name; /* "console" */
+	char socket[8];	  /* below the run folder */
+	char chardev[16]; /* QEMU's name for it */
+	off_t lock_byte;  /* of run/NAME/clients; a console's is its port's number */
+};
+
+/* The serial port of that number, NULL: the first. VMF_E_USAGE or VMF_E_NOT_FOUND if there is none. */
+int talk_serial(struct vm *vm, const char *number, struct talk_line *line, struct vmf_error *err);
+/* The right to talk on the line, while *claim_fd (the caller's) is open in this process. VMF_E_BUSY, and who has it. */
+int talk_claim(struct vm *vm, const struct talk_line *line, int *claim_fd, struct vmf_error *err);
+/* A stream to it. VMF_E_BUSY if another program has it. */
+int talk_connect(struct vm *vm, const struct talk_line *line, struct vmf_error *err);
+
+/* "somebody types on it (pid 17)" or "nobody types on it"; valid until the next call. */
+const char *talk_holder(struct vm *vm, const struct talk_line *line);
+/* A stream of what the line says from now on, out of the log that QEMU writes; what is sent to it goes nowhere. It ends
+ * with QEMU. *begin: where in the log. -1 and err. (watch.c) */
+int watch_open(struct vm *vm, const struct talk_line *line, off_t *begin, struct vmf_error *err);
+
 /* ---- control sequences (escape.c) --------------------------------------------------------- */
 
 enum escape_kind {

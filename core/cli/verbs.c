@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* The table of everything that can be typed. */
 #include "cli/cli.h"
+#include "cli/serve.h"
 
 #define OPTIONS(table) table, VMF_COUNT(table)
 #define NO_OPTIONS NULL, 0
@@ -24,8 +25,9 @@ static const struct cli_option create_options[] = {
 	{"--disk", "SIZE", "make a disk; may be given again", NULL},
 	{"--image", "FILE", "the first disk is a copy of that image", NULL},
 	{"--cdrom", "FILE", "an image in the CD drive", "cdrom"},
-	{"--nic", "NET", "a NIC on that network; may be given again", NULL},
-	{"--host", "NAME", "where it lives", "host"},
+	{"--nic", "NET", "a NIC on that network, NET:BRIDGE in that bridge; may be given again", NULL},
+	{"--host", "NAME", "where it lives; auto: where there is most room", "host"},
+	{"--explain", NULL, "with --host auto: only show which host would be chosen, and why", NULL},
 	{"--template", "FILE", "a definition to start from", NULL},
 };
 static const struct cli_option drives_options[] = {{"--names", NULL, "titles and numbers only", NULL}};
@@ -46,10 +48,35 @@ static const struct cli_option disk_export_options[] = {
 	{"--compress", NULL, "pack it; for qcow2", NULL},
 };
 static const struct cli_option disk_mount_options[] = {{"--rw", NULL, "for writing, too", NULL}};
+static const struct cli_option net_show_options[] = {
+	{"--names", NULL, "segments' names only", NULL},
+	{"--all", NULL, "also those that net_ignore leaves out", NULL},
+};
+static const struct cli_option net_wire_options[] = {
+	{"--create", NULL, "make namespaces and bridges that are missing", NULL},
+	{"--remove", NULL, "take the wire away", NULL},
+};
+static const struct cli_option net_ignore_options[] = {{"--remove", NULL, "show those again", NULL}};
+static const struct cli_option addresses_options[] = {
+	{"--dnsmasq", NULL, "as lines for dnsmasq: dhcp-host=...", NULL},
+	{"--dhcpd", NULL, "as lines for ISC's dhcpd: host ... { ... }", NULL},
+};
+static const struct cli_option forward_options[] = {
+	{"--nic", "N", "its NIC; the first that can, unless told", NULL},
+};
+static const struct cli_option ifadd_options[] = {
+	{"--network", "NET", "the network that the bridges are on", NULL},
+	{"--model", "MODEL", "QEMU's device: virtio-net-pci, e1000, ...", NULL},
+	{"--prop", "KEY=VALUE", "a further property of the device; may be given again", NULL},
+};
 static const struct cli_option storage_list_options[] = {
 	{"--names", NULL, "names only; no storage is asked", NULL}};
 static const struct cli_option storage_orphans_options[] = {
 	{"--remove", NULL, "remove them; asks first", NULL},
+	{"--yes", NULL, "do not ask", NULL},
+};
+static const struct cli_option doctor_options[] = {
+	{"--install", NULL, "let apt-get install the packages that are missing; asks first", NULL},
 	{"--yes", NULL, "do not ask", NULL},
 };
 static const struct cli_option destroy_options[] = {{"--yes", NULL, "do not ask", NULL}};
@@ -79,9 +106,29 @@ static const struct cli_option console_options[] = {
 	{"--history", "N", "show the last N lines first", NULL},
 	{"--until", "TEXT", "leave once TEXT was seen", NULL},
 	{"--timeout", "TIME", "leave after that; with --until: fail", NULL},
+	{"--watch", NULL, "only look, beside the one who types", NULL},
+	{"--log", "FILE", "add what is shown to FILE, too", NULL},
 };
 static const struct cli_option monitor_options[] = {
 	{"--escape", "KEY", "the key that leaves, as in ^]; none: no key does", NULL},
+};
+static const struct cli_option vnc_options[] = {
+	SERVE_OPTIONS,
+	{"--password", NULL, "a new password for this relay, where the display asks for one", NULL},
+	{"--viewer", "PROGRAM", "show it with that, in place of the configured one", NULL},
+};
+static const struct cli_option relay_options[] = {SERVE_OPTIONS};
+static const struct cli_option type_options[] = {
+	{"--enter", NULL, "press Enter behind it", NULL},
+	{"--delay", "TIME", "wait so long after each key, for a guest that is slow", NULL},
+};
+static const struct cli_option top_options[] = {
+	{"--interval", "TIME", "look so often; 2 s unless told", NULL},
+	{"--count", "N", "so many times, then end; 0: for ever", NULL},
+};
+static const struct cli_option relays_options[] = {
+	{"--end", "ID", "end that one; may be given again", NULL},
+	{"--all", NULL, "end all", NULL},
 };
 static const struct cli_option snapshot_options[] = {
 	{"--disk", "DISK", "only of that disk; may be given again", NULL},
@@ -99,12 +146,32 @@ static const struct cli_option clone_options[] = {
 };
 static const struct cli_option list_options[] = {
 	{"--columns", "LIST",
-		"of name,state,class,cpus,memory,nics,host,owner,pid,since,description,uuid,detail,disks",
+		"of "
+		"name,state,class,cpus,memory,nics,host,owner,pid,since,description,uuid,detail,disks,"
+		"addresses",
 		NULL},
 	{"--running", NULL, "only those that are neither off nor saved", NULL},
 	{"--names", NULL, "names only", NULL},
+	{"--timeout", "TIME", "how long other hosts may take to answer, 3s unless told", NULL},
 };
 
+static const struct cli_option agent_options[] = {{"--stdio", NULL, "on standard input and output", NULL}};
+static const struct cli_option host_list_options[] = {
+	{"--names", NULL, "names only; no host is asked", NULL},
+	{"--timeout", "TIME", "how long each may take to answer, 3s unless told", NULL},
+};
+static const struct cli_option host_ping_options[] = {
+	{"--timeout", "TIME", "how long each may take to answer, 3s unless told", NULL},
+};
+static const struct cli_option host_add_options[] = {
+	{"--user", "NAME", "the user there", NULL},
+	{"--port", "PORT", "sshd's port there", NULL},
+	{"--identity", "FILE", "the private key to use", NULL},
+	{"--config", "FILE", "a file to be read in place of ssh_config", NULL},
+	{"--command", "COMMAND", "what vmf is called there", NULL},
+	{"--cpus", "N", "CPUs that VMs may use there", NULL},
+	{"--memory", "SIZE", "memory that VMs may use there", NULL},
+};
 static const struct cli_option plugin_options[] = {
 	{"--names", NULL, "list: kinds and names only; nothing is loaded", NULL},
 };
@@ -152,6 +219,24 @@ const struct cli_verb cli_verbs[] = {
 		verb_disk_mount},
 	{"disk umount", NULL, ARGS_ONE, "DISK", "unmount it", NO_OPTIONS, VERB_MAY_MISS | VERB_BROKEN,
 		verb_disk_umount},
+	{"ifadd", NULL, ARGS_COUNTED, "N [BRIDGE]... [--model MODEL]",
+		"give it N NICs, each in a bridge or on a network; -: in none", OPTIONS(ifadd_options),
+		VERB_SIZE, verb_ifadd},
+	{"ifdel", NULL, ARGS_NONE, "", "take all its NICs away, also while it runs", NO_OPTIONS, 0,
+		verb_ifdel},
+	{"connect", NULL, ARGS_ONE_OPTIONAL, "N [BRIDGE]", "plug a NIC in, also while it runs", NO_OPTIONS,
+		VERB_SIZE, verb_connect},
+	{"disconnect", NULL, ARGS_ONE, "N", "pull a NIC's cable, also while it runs", NO_OPTIONS, 0,
+		verb_disconnect},
+	{"ifstat", NULL, ARGS_NONE, "", "its NICs, and the command that makes them", NO_OPTIONS, 0,
+		verb_ifstat},
+	{"addresses", NULL, ARGS_NONE, "[--dnsmasq] [--dhcpd]", "the IP addresses that its guest is known by",
+		OPTIONS(addresses_options), 0, verb_addresses},
+	{"forward add", NULL, ARGS_ONE, "PORT:GUEST-PORT [--nic N]",
+		"let a port of this host lead to it, also while it runs", OPTIONS(forward_options), 0,
+		verb_forward_add},
+	{"forward rm", NULL, ARGS_ONE, "PORT:GUEST-PORT [--nic N]", "let it lead there no more",
+		OPTIONS(forward_options), 0, verb_forward_rm},
 	{"snapshot", NULL, ARGS_OPTIONAL, "[NAME] [--disk DISK] [--delete NAME]",
 		"keep the state of all its disks under a name", OPTIONS(snapshot_options), 0, verb_snapshot},
 	{"snapshots", NULL, ARGS_NONE, "", "its snapshots", NO_OPTIONS, 0, verb_snapshots},
@@ -176,12 +261,16 @@ const struct cli_verb cli_verbs[] = {
 		VERB_LIVE, verb_status},
 	{"info", NULL, ARGS_NONE, "[--command]", "all about it", OPTIONS(info_options), VERB_TRACE,
 		verb_info},
-	{"wait", NULL, ARGS_ONE, "STATE [--timeout TIME]", "wait until it is running, paused, off, ...",
-		OPTIONS(wait_options), VERB_LIVE, verb_wait},
+	{"wait", NULL, ARGS_ONE, "STATE [--timeout TIME]",
+		"wait until it is running, paused, off, ...; ip: has an address", OPTIONS(wait_options),
+		VERB_LIVE, verb_wait},
 	{"log", "qlog", ARGS_NONE, "[--lines N] [--path]", "what QEMU said", OPTIONS(log_options), VERB_LIVE,
 		verb_log},
-	{"console", "serial serial0", ARGS_NONE, "[--port N] [--history N]", "its serial port; ^] leaves",
-		OPTIONS(console_options), VERB_LIVE, verb_console},
+	{"console", "serial serial0", ARGS_NONE, "[--port N] [--history N] [--watch]",
+		"its serial port; ^] leaves", OPTIONS(console_options), VERB_LIVE, verb_console},
+	{"serial relay", NULL, ARGS_OPTIONAL, "[N] [--port PORT[-PORT]]",
+		"its serial port by TCP, for those who come", OPTIONS(relay_options), VERB_LIVE,
+		verb_serial_relay},
 	{"monitor", "qmon", ARGS_NONE, "", "QEMU's monitor for people; ^] leaves", OPTIONS(monitor_options),
 		VERB_LIVE, verb_monitor},
 	{"send", NULL, ARGS_ONE, "HMP", "one line to QEMU's monitor", NO_OPTIONS, VERB_LIVE, verb_send},
@@ -189,8 +278,15 @@ const struct cli_verb cli_verbs[] = {
 		verb_qmp},
 	{"sendkey", NULL, ARGS_ONE, "KEYS", "press keys: ctrl-alt-delete", NO_OPTIONS, VERB_LIVE,
 		verb_sendkey},
+	{"type", NULL, ARGS_ONE, "TEXT [--enter]", "type text, as on a US keyboard", OPTIONS(type_options),
+		VERB_LIVE, verb_type},
 	{"screenshot", NULL, ARGS_ONE, "FILE", "its screen as .png or .ppm", NO_OPTIONS, VERB_LIVE,
 		verb_screenshot},
+	{"vnc", NULL, ARGS_NONE, "[--port PORT[-PORT]] [--many] [--detach]",
+		"its screen: in a viewer, or by TCP for those who come", OPTIONS(vnc_options), VERB_LIVE,
+		verb_vnc},
+	{"relay", NULL, ARGS_ONE, "GUEST-PORT [--port PORT[-PORT]] [--many]",
+		"a TCP port of the guest, for those who come", OPTIONS(relay_options), VERB_LIVE, verb_relay},
 	{"lock", NULL, ARGS_NONE, "", "forbid changes", NO_OPTIONS, 0, verb_lock},
 	{"unlock", NULL, ARGS_NONE, "", "allow them again", NO_OPTIONS, 0, verb_unlock},
 	{NULL, NULL, 0, NULL, NULL, NULL, 0, 0, NULL},
@@ -206,8 +302,45 @@ const struct cli_verb cli_commands[] = {
 		command_storage_volumes},
 	{"storage orphans", NULL, ARGS_REST, "[--remove] [--yes]", "volumes that vmf made and no VM uses",
 		OPTIONS(storage_orphans_options), 0, command_storage_orphans},
+	{"top", NULL, ARGS_REST, "[--interval TIME] [--count N]",
+		"what the VMs that run take, again and again", OPTIONS(top_options), 0, command_top},
+	{"relays", NULL, ARGS_REST, "[--end ID] [--all]", "the relays that run: show them, or end them",
+		OPTIONS(relays_options), 0, command_relays},
+	{"net show", NULL, ARGS_REST, "[SEGMENT] [--names]",
+		"the host's segments, what is plugged in, and whose that is", OPTIONS(net_show_options), 0,
+		command_net_show},
+	{"net add", NULL, ARGS_REST, "NAME...", "make bridges, veth pairs, VLANs, VXLANs, as their names say",
+		NO_OPTIONS, 0, command_net_add},
+	{"net segment", NULL, ARGS_REST, "BRIDGE [PORT]...", "make a bridge, and plug these into it",
+		NO_OPTIONS, 0, command_net_segment},
+	{"net delete", NULL, ARGS_REST, "SEGMENT...", "delete bridges and ports that vmf made", NO_OPTIONS, 0,
+		command_net_delete},
+	{"net wire", NULL, ARGS_REST, "NS BRIDGE NS BRIDGE",
+		"a cable between bridges of two network namespaces; -: here", OPTIONS(net_wire_options), 0,
+		command_net_wire},
+	{"net ignore", NULL, ARGS_REST, "[PATTERN]...", "leave interfaces out of net show and state",
+		OPTIONS(net_ignore_options), 0, command_net_ignore},
+	{"addresses", NULL, ARGS_REST, "[--dnsmasq] [--dhcpd]", "MAC and IP addresses of all VMs",
+		OPTIONS(addresses_options), 0, command_addresses},
+	{"state", NULL, ARGS_REST, "", "the commands that make segments and running VMs what they are",
+		NO_OPTIONS, 0, command_state},
+	{"host list", NULL, ARGS_REST, "[HOST...] [--names] [--timeout TIME]",
+		"the hosts: alive or not, what they have and what is used", OPTIONS(host_list_options), 0,
+		command_host_list},
+	{"host ping", NULL, ARGS_REST, "[HOST...] [--timeout TIME]",
+		"which hosts answer, how fast, their load", OPTIONS(host_ping_options), 0, command_host_ping},
+	{"host info", NULL, ARGS_REST, "", "what this host has, and what its VMs use", NO_OPTIONS, 0,
+		command_host_info},
+	{"host add", NULL, ARGS_REST, "NAME ADDRESS [--user NAME]", "a host that is led to by ssh",
+		OPTIONS(host_add_options), 0, command_host_add},
+	{"host rm", NULL, ARGS_REST, "HOST", "a host that no VM lives on is forgotten", NO_OPTIONS, 0,
+		command_host_rm},
+	{"doctor", NULL, ARGS_REST, "[--install] [--yes]", "what of this host does not do, and what mends it",
+		OPTIONS(doctor_options), 0, command_doctor},
 	{"plugin", NULL, ARGS_REST, "list|show KIND NAME|path", "plugins: state, options, folders",
 		OPTIONS(plugin_options), 0, command_plugin},
+	{"agent", NULL, ARGS_REST, "--stdio", "the far end of another vmf's connection",
+		OPTIONS(agent_options), 0, command_agent},
 	{"help", NULL, ARGS_REST, "[WORD]", "this, or all about a word", NO_OPTIONS, 0, command_help},
 	{"version", NULL, ARGS_REST, "", "versions of vmf and its parts", NO_OPTIONS, 0, command_version},
 	{"completion", NULL, ARGS_REST, "bash|zsh|fish", "the shell's completion script", NO_OPTIONS, 0,

@@ -180,6 +180,9 @@ static bool takes_word(const struct cli_call *call, const char *word)
 		return call->args.count == 0 && !is_next_verb(call, word);
 	case ARGS_ONE_OPTIONAL:
 		return call->args.count == 0 || (call->args.count == 1 && !is_next_verb(call, word));
+	case ARGS_COUNTED:
+		return call->args.count == 0 ||
+		       (call->args.count <= (size_t)atoi(call->args.items[0]) && !is_next_verb(call, word));
 	case ARGS_SETTINGS:
 		return strchr(word, '=') != NULL;
 	case ARGS_QEMU:
@@ -197,6 +200,7 @@ static size_t words_wanted(const struct cli_verb *verb)
 	case ARGS_ONE:
 	case ARGS_ONE_OPTIONAL:
 	case ARGS_SETTINGS:
+	case ARGS_COUNTED:
 		return 1;
 	case ARGS_TWO:
 		return 2;

@@ -70,6 +70,8 @@ struct conf *conf_copy(const struct conf *base);
  * again. BASE must outlive CONF; sections and values that were got before are gone. */
 void conf_rebase(struct conf *conf, const struct conf *base);
 void conf_free(struct conf *conf);
+/* What was added to CONF since it was made or copied, as a file would say it, but for the option BUT. */
+void conf_put_layers(const struct conf *conf, const char *but, struct strbuf *out);
 
 /* Reads a file and merges it. All errors in it are reported together, one "file:line: what" a line in
  * err's message. A missing file: VMF_E_NOT_FOUND. `include("path")` is relative to the file. */

@@ -305,6 +305,42 @@ void conf_rebase(struct conf *conf, const struct conf *base)
 		merge(conf, conf->root, layer->stmts);
 }
 
+/* ---- a layer as text ---------------------------------------------------------------------- */
+
+static void put_stmts(struct strbuf *out, const struct stmt *stmts, const char *but)
+{
+	for (const struct stmt *s = stmts; s; s = s->next) {
+		autofree char *title = s->title ? conf_quote(s->title) : NULL;
+
+		if (s->kind == STMT_INCLUDE)
+			put_stmts(out, s->first, but);
+		if (s->kind == STMT_PLUGIN)
+			strbuf_printf(out, "%s {%s\n}\n", s->word, s->text);
+		if (s->kind == STMT_SECTION) {
+			strbuf_printf(out, "%s %s {\n", s->word, title ? title : "");
+			put_stmts(out, s->first, NULL);
+			strbuf_puts(out, "}\n");
+		}
+		if (s->kind != STMT_VALUE || str_equal(s->word, but))
+			continue;
+		strbuf_printf(out, "%s %s {", s->word, s->append ? "+=" : "=");
+		if (s->option->type != VMF_OPT_LIST) /* in place of the brace */
+			out->data[--out->length] = '\0';
+		for (size_t i = 0; i < s->value->n_items; i++) {
+			autofree char *quoted = conf_quote(s->value->items[i]);
+
+			strbuf_printf(out, "%s%s", i ? ", " : "", quoted);
+		}
+		strbuf_puts(out, s->option->type == VMF_OPT_LIST ? "}\n" : "\n");
+	}
+}
+
+void conf_put_layers(const struct conf *conf, const char *but, struct strbuf *out)
+{
+	for (const struct layer *layer = conf->layers; layer; layer = layer->next)
+		put_stmts(out, layer->stmts, but);
+}
+
 void conf_free(struct conf *conf)
 {
 	if (!conf)

@@ -35,6 +35,10 @@ static int write_locked(struct vm *vm, const char *text, struct vmf_error *err)
 
 	if (!next)
 		return -1;
+	if (vm_check_macs(next, vm->uuid, err) < 0) {
+		vm_free(next);
+		return -1;
+	}
 	rc = follow(vm, next, &changed, err);
 	vm_free(next);
 	if (rc < 0)

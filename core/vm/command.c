@@ -291,54 +291,6 @@ static int add_cdrom(struct vm *vm, struct start *s, struct vmf_error *err)
 	return 0;
 }
 
-/* "speed=1000": a number or a truth where it reads like one. */
-static void add_props(json_t *device, const struct conf_value *props)
-{
-	for (size_t i = 0; props && i < props->n_items; i++) {
-		autofree char *key = str_dup(props->items[i]);
-		char *value = strchr(key, '='), *end;
-		long long number;
-
-		if (!value)
-			continue;
-		*value++ = '\0';
-		number = strtoll(value, &end, 0);
-		if (*value && !*end)
-			json_object_set_new(device, key, json_integer(number));
-		else if (str_equal(value, "on") || str_equal(value, "off"))
-			json_object_set_new(device, key, json_boolean(value[1] == 'n'));
-		else
-			json_object_set_new(device, key, json_string(value));
-	}
-}
-
-static int add_nics(struct vm *vm, struct start *s, struct vmf_error *err)
-{
-	for (size_t i = 0; i < vm->n_nics; i++) {
-		const struct vm_nic *n = &vm->nics[i];
-		autofree char *netdev = str_printf("%s.net", n->slot);
-		json_t *device = json_pack("{s:s, s:s, s:s, s:s}", "driver", n->model, "id", n->slot,
-			"netdev", netdev, "mac", n->mac);
-
-		if (n->section)
-			add_props(device, conf_get(n->section, "props"));
-		if (s->netdevs[i].queues > 1 && str_starts(n->model, "virtio-net")) {
-			json_object_set_new(device, "mq", json_true());
-			json_object_set_new(device, "vectors", json_integer(2 * s->netdevs[i].queues + 2));
-		}
-		if (s->netdevs[i].mtu && str_starts(n->model, "virtio-net"))
-			json_object_set_new(device, "host_mtu", json_integer(s->netdevs[i].mtu));
-		if (qemu_args_netdev(&s->args, netdev, &s->netdevs[i], err) < 0) {
-			json_decref(device);
-			return vmf_context(err, "nic \"%s\"", n->title);
-		}
-		command_device(s, device);
-		if (s->started && s->netdevs[i].note)
-			strv_add(&s->started->notes, s->netdevs[i].note);
-	}
-	return 0;
-}
-
 static int add_display(struct vm *vm, struct start *s)
 {
 	autostrbuf struct strbuf vnc = STRBUF_INIT;
@@ -348,6 +300,13 @@ static int add_display(struct vm *vm, struct start *s)
 	if (!s->display.vnc)
 		return 0;
 	strbuf_put_keyval(&vnc, s->display.vnc);
+	if (s->display.tls_dir) {
+		qemu_args_json(&s->args, "-object",
+			json_pack("{s:s, s:s, s:s, s:s, s:b}", "qom-type", "tls-creds-x509", "id",
+				"display-tls", "endpoint", "server", "dir", s->display.tls_dir, "verify-peer",
+				s->display.tls_verify != 0));
+		strbuf_puts(&vnc, ",tls-creds=display-tls");
+	}
 	for (size_t i = 0; i < s->display.props.count; i++) {
 		const struct vmf_prop *p =
 			(const void *)((const char *)s->display.props.items +
@@ -464,7 +423,7 @@ int command_build(struct vm *vm, struct start *s, struct vmf_error *err)
 	}
 	if (conf_number(vm->root, "rng"))
 		command_device(s, json_pack("{s:s, s:s}", "driver", "virtio-rng-pci", "id", "rng"));
-	if (add_cdrom(vm, s, err) < 0 || command_disks(vm, s, err) < 0 || add_nics(vm, s, err) < 0 ||
+	if (add_cdrom(vm, s, err) < 0 || command_disks(vm, s, err) < 0 || command_nics(vm, s, err) < 0 ||
 		add_display(vm, s) < 0 || add_shared(vm, s, err) < 0)
 		return -1;
 	/* last, as these make files */

@@ -166,12 +166,13 @@ static int check_name(
 	return vmf_fail(err, VMF_E_CONFIG, 0, hint, "there is no %s \"%s\"", keyword, name);
 }
 
-static int check_names(const struct conf_section *root, struct vmf_error *err)
+static int check_names(const struct conf_section *root, bool is_far, struct vmf_error *err)
 {
 	static const char *const keywords[] = {"storage", "network", "host"};
 	static const char *const sections[] = {"disk", "nic"};
 
-	for (size_t i = 0; i < VMF_COUNT(keywords); i++)
+	/* its host's name is the near end's, and means this very one */
+	for (size_t i = 0; i < VMF_COUNT(keywords) - is_far; i++)
 		if (check_name(root, keywords[i], conf_string(root, keywords[i]), err) < 0)
 			return -1;
 	for (size_t i = 0; i < root->n_sections; i++)
@@ -192,7 +193,8 @@ int plan_definition(
 		return vmf_fail(err, VMF_E_EXISTS, 0, "choose another name, or `destroy` it first",
 			"there is one already (%s)", vm->file);
 	text = new_definition(vm, options, err);
-	if (!text || vm_become(vm, text, err) < 0 || check_names(vm->root, err) < 0)
+	if (!text || vm_become(vm, text, err) < 0 || check_names(vm->root, vm->ctx->is_far, err) < 0 ||
+		vm_check_macs(vm, NULL, err) < 0)
 		return -1;
 	plan_add(plan, &step_definition, json_pack("{s:s, s:s}", "path", vm->file, "text", text), "write %s",
 		vm->file);

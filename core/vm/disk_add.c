@@ -59,6 +59,7 @@ int plan_settings(struct vm *vm, struct plan *plan, const struct strv *settings,
 	autofree char *new = NULL;
 	autofree char *all = NULL;
 	struct vm *trial;
+	int rc;
 
 	if (settings->count == 0)
 		return 0;
@@ -67,7 +68,10 @@ int plan_settings(struct vm *vm, struct plan *plan, const struct strv *settings,
 	trial = new ? vm_try(vm, new, err) : NULL;
 	if (!trial)
 		return -1;
+	rc = vm_check_macs(trial, vm->uuid, err);
 	vm_free(trial);
+	if (rc < 0)
+		return -1;
 	if (str_equal(old, new))
 		return 0;
 	all = strv_join(settings, " ");

@@ -75,6 +75,9 @@ void ctx_free(struct ctx *ctx)
 	strv_free(&ctx->settings);
 	strv_free(&ctx->planned);
 	free(ctx->invoked_class);
+	free(ctx->pretended);
+	free(ctx->pretended_text);
+	free(ctx->chain_vm);
 	paths_free(&ctx->paths);
 }
 

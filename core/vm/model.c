@@ -11,6 +11,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "vm/place.h"
 #include "vm/vm.h"
 
 /* ---- names -------------------------------------------------------------------------------- */
@@ -106,6 +107,10 @@ static int add_definition(struct vm *vm, struct conf *conf, const char *text, st
 	struct stat st = {0};
 	int rc;
 
+	if (!text && str_equal(vm->ctx->pretended, vm->name)) {
+		text = vm->ctx->pretended_text;
+		vm->is_defined = true;
+	}
 	if (text)
 		return conf_add_text(conf, vm->file, text, strlen(text), err);
 	/* one that cannot be read is there all the same */
@@ -127,9 +132,31 @@ static int choose_class(struct vm *vm, const struct conf *conf, char **class_, s
 	return 0;
 }
 
+/* Of a VM that is managed from elsewhere, the classes of its master lie between ours and its definition. */
+static int add_master(struct vm *vm, struct conf *conf, const struct conf *below, struct vmf_error *err)
+{
+	autofree char *path = NULL;
+
+	if (vm->ctx->managed == MANAGED_UNKNOWN) {
+		autofree char *folder = path_join(vm->ctx->paths.lib, "managed");
+
+		vm->ctx->managed = file_exists(folder) ? MANAGED_SOME : MANAGED_NONE;
+	}
+	if (vm->ctx->managed == MANAGED_NONE)
+		return 0;
+	path = managed_layer(vm->ctx, vm->name);
+	if (!file_exists(path))
+		return 0;
+	vm->master = conf_copy(below);
+	if (conf_add_file(vm->master, path, err) < 0)
+		return -1;
+	conf_rebase(conf, vm->master);
+	return 0;
+}
+
 static struct conf *load_layers(struct vm *vm, const char *text, char **class_, struct vmf_error *err)
 {
-	struct conf *conf = conf_copy(vm->ctx->with_default), *below;
+	struct conf *conf = conf_copy(vm->ctx->with_default), *below = vm->ctx->with_default;
 	int rc = add_definition(vm, conf, text, err);
 
 	*class_ = NULL;
@@ -142,6 +169,8 @@ static struct conf *load_layers(struct vm *vm, const char *text, char **class_, 
 		else
 			rc = -1;
 	}
+	if (rc == 0)
+		rc = add_master(vm, conf, below, err);
 	for (size_t i = 0; rc == 0 && i < vm->ctx->settings.count; i++)
 		rc = conf_add_setting(conf, vm->ctx->settings.items[i], "-o", err);
 	if (rc == 0)
@@ -228,6 +257,9 @@ static int configured_nics(struct vm *vm, struct vmf_error *err)
 		nic->instance = word(s, "network", network);
 		nic->model = word(s, "model", conf_string(vm->root, "net_if"));
 		nic->segment = word(s, "bridge", NULL);
+		if (str_equal(nic->segment, "-"))
+			nic->segment = "";
+		nic->is_linked = !s || conf_number(s, "link");
 		mac = word(s, "mac", NULL);
 		if (mac)
 			snprintf(nic->mac, sizeof(nic->mac), "%s", mac);
@@ -348,7 +380,8 @@ static void forget(struct vm *vm)
 	vm->is_resolved = false;
 	memset(&vm->seen, 0, sizeof(vm->seen));
 	conf_free(vm->conf);
-	vm->conf = NULL;
+	conf_free(vm->master);
+	vm->conf = vm->master = NULL;
 	arena_free(&vm->arena);
 }
 

@@ -19,7 +19,7 @@
 #define UNPLUG_MS 30000 /* for the guest to let go of a disk */
 #define NODE_MS 3000	/* for QEMU to let go of it then */
 
-static int tell(struct vm *vm, const char *command, json_t *arguments, json_t **answer, struct vmf_error *err)
+int plug_tell(struct vm *vm, const char *command, json_t *arguments, json_t **answer, struct vmf_error *err)
 {
 	return qmp_command(vm->qmp, command, arguments, answer, time_now_ms() + QMP_MS, err);
 }
@@ -31,13 +31,13 @@ static const char *word(json_t *args, const char *key)
 
 /* ---- what QEMU has ------------------------------------------------------------------------ */
 
-static int has_device(struct vm *vm, const char *id, bool *has, struct vmf_error *err)
+int plug_has_device(struct vm *vm, const char *id, bool *has, struct vmf_error *err)
 {
 	json_t *list = NULL, *entry;
 	size_t i;
 
 	*has = false;
-	if (tell(vm, "qom-list", json_pack("{s:s}", "path", "/machine/peripheral"), &list, err) < 0)
+	if (plug_tell(vm, "qom-list", json_pack("{s:s}", "path", "/machine/peripheral"), &list, err) < 0)
 		return -1;
 	json_array_foreach(list, i, entry)
 	{
@@ -68,7 +68,7 @@ static int fdsets_of(struct vm *vm, const char *slot, json_t **sets, struct vmf_
 	long long set;
 	size_t i;
 
-	if (tell(vm, "query-named-block-nodes", json_pack("{s:b}", "flat", 1), &nodes, err) < 0)
+	if (plug_tell(vm, "query-named-block-nodes", json_pack("{s:b}", "flat", 1), &nodes, err) < 0)
 		return -1;
 	*sets = json_array();
 	json_array_foreach(nodes, i, node)
@@ -89,7 +89,7 @@ static int next_fdset(struct vm *vm, unsigned *next, struct vmf_error *err)
 	size_t i;
 
 	*next = 1;
-	if (tell(vm, "query-fdsets", NULL, &sets, err) < 0)
+	if (plug_tell(vm, "query-fdsets", NULL, &sets, err) < 0)
 		return -1;
 	json_array_foreach(sets, i, set)
 	{
@@ -112,7 +112,7 @@ static void remove_fdsets(struct vm *vm, json_t *sets)
 
 	json_array_foreach(sets, i, set)
 	{
-		if (tell(vm, "remove-fd", json_pack("{s:O}", "fdset-id", set), NULL, &quiet) < 0)
+		if (plug_tell(vm, "remove-fd", json_pack("{s:O}", "fdset-id", set), NULL, &quiet) < 0)
 			log_debug("vm \"%s\": %s", vm->name, quiet.message);
 		error_clear(&quiet);
 	}
@@ -130,7 +130,7 @@ static int remove_node(struct vm *vm, const char *slot, struct vmf_error *err)
 		return -1;
 	do { /* the device's end may be on its way yet */
 		error_clear(&mine);
-		rc = tell(vm, "blockdev-del", json_pack("{s:s}", "node-name", slot), NULL, &mine);
+		rc = plug_tell(vm, "blockdev-del", json_pack("{s:s}", "node-name", slot), NULL, &mine);
 		if (rc < 0 && mine.message && strstr(mine.message, "Failed to find node"))
 			rc = 0;
 		if (rc < 0)
@@ -172,8 +172,8 @@ static int add_node(struct vm *vm, const char *slot, const struct vmf_block *blo
 	qemu_args_init(&args, "");
 	if (next_fdset(vm, &args.next_set, err) == 0 &&
 		qemu_args_block(&args, slot, block, false, err) == 0 && add_fds(vm, &args, sets, err) == 0)
-		rc = tell(vm, "blockdev-add", json_loads(args.argv.items[args.argv.count - 1], 0, NULL), NULL,
-			err);
+		rc = plug_tell(vm, "blockdev-add", json_loads(args.argv.items[args.argv.count - 1], 0, NULL),
+			NULL, err);
 	if (rc < 0)
 		remove_fdsets(vm, sets);
 	qemu_args_free(&args);
@@ -200,7 +200,7 @@ static int explain(struct vmf_error *err)
 
 static int add_device(struct vm *vm, json_t *device, struct vmf_error *err)
 {
-	return tell(vm, "device_add", json_incref(device), NULL, err) < 0 ? explain(err) : 0;
+	return plug_tell(vm, "device_add", json_incref(device), NULL, err) < 0 ? explain(err) : 0;
 }
 
 static int attach(struct vm *vm, json_t *args, struct vmf_block *block, struct vmf_error *err)
@@ -235,15 +235,15 @@ static int plug(struct vm *vm, json_t *args, void *data, struct vmf_error *err)
 	vm_state_of(vm, &state);
 	if (!state.pid) /* it has ended meanwhile: the next start has the disk */
 		return 0;
-	if (vm_qmp(vm, time_now_ms() + QMP_MS, err) < 0 || has_device(vm, slot, &is_there, err) < 0)
+	if (vm_qmp(vm, time_now_ms() + QMP_MS, err) < 0 || plug_has_device(vm, slot, &is_there, err) < 0)
 		return -1;
 	if (is_there)
 		return 0;
-	if (remove_node(vm, slot, err) < 0 || plan_start_record(vm, slot, args, err) < 0 ||
+	if (remove_node(vm, slot, err) < 0 || plan_start_record(vm, &step_disk_attach, slot, args, err) < 0 ||
 		attach(vm, args, &block, err) < 0 || add_node(vm, slot, &block, err) < 0)
 		return -1;
 	if (controller) {
-		if (has_device(vm, word(controller, "id"), &is_there, err) < 0)
+		if (plug_has_device(vm, word(controller, "id"), &is_there, err) < 0)
 			return -1;
 		if (!is_there && add_device(vm, controller, err) < 0)
 			return -1;
@@ -272,15 +272,16 @@ static void wait_event(struct vm *vm, const char *id, int64_t deadline_ms, bool 
 }
 
 /* Asks the guest to let go of the device, and waits until it has. */
-static int remove_device(struct vm *vm, const char *id, struct vmf_error *err)
+int plug_remove_device(struct vm *vm, const char *id, const char *what, struct vmf_error *err)
 {
 	int64_t deadline = time_now_ms() + UNPLUG_MS;
 	struct vmf_error mine = VMF_ERROR_INIT;
+	autofree char *text = str_printf("waiting for the guest to let go of the %s", what);
 	bool is_there, refused = false;
 
-	if (has_device(vm, id, &is_there, err) < 0)
+	if (plug_has_device(vm, id, &is_there, err) < 0)
 		return -1;
-	if (is_there && tell(vm, "device_del", json_pack("{s:s}", "id", id), NULL, &mine) < 0 &&
+	if (is_there && plug_tell(vm, "device_del", json_pack("{s:s}", "id", id), NULL, &mine) < 0 &&
 		!(mine.message && strstr(mine.message, "already in the process of unplug"))) {
 		error_move(err, &mine);
 		return -1;
@@ -290,12 +291,13 @@ static int remove_device(struct vm *vm, const char *id, struct vmf_error *err)
 		int64_t now = time_now_ms();
 
 		wait_event(vm, id, now + 500 < deadline ? now + 500 : deadline, &refused);
-		if (has_device(vm, id, &is_there, err) < 0)
+		if (plug_has_device(vm, id, &is_there, err) < 0)
 			return -1;
 		if (is_there && refused)
-			return vmf_fail(err, VMF_E_STATE, 0, "unmount it in the guest, then try again",
+			return vmf_fail(err, VMF_E_STATE, 0,
+				"make sure that it does not use it, then try again",
 				"the guest does not let go of it");
-		if (is_there && log_progress("waiting for the guest to let go of the disk", 0, 0) < 0)
+		if (is_there && log_progress(text, 0, 0) < 0)
 			return vmf_fail(err, VMF_E_FAILED, 0, NULL, "interrupted; the guest was asked");
 		if (is_there && time_now_ms() >= deadline)
 			return vmf_fail(err, VMF_E_TIMEOUT, 0,
@@ -309,14 +311,14 @@ static int detach(struct vm *vm, json_t *args, struct vmf_error *err)
 {
 	return step_disk_attach.undo(vm, args, err) < 0
 		       ? -1
-		       : plan_start_record(vm, word(args, "slot"), NULL, err);
+		       : plan_start_record(vm, &step_disk_attach, word(args, "slot"), NULL, err);
 }
 
 int plug_out(struct vm *vm, json_t *args, struct vmf_error *err)
 {
 	const char *slot = word(args, "slot");
 
-	if (vm_qmp(vm, time_now_ms() + QMP_MS, err) < 0 || remove_device(vm, slot, err) < 0 ||
+	if (vm_qmp(vm, time_now_ms() + QMP_MS, err) < 0 || plug_remove_device(vm, slot, "disk", err) < 0 ||
 		remove_node(vm, slot, err) < 0)
 		return -1;
 	return detach(vm, args, err);

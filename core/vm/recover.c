@@ -231,10 +231,10 @@ int plan_undo_start(struct vm *vm, struct vmf_error *err)
 
 /* ---- the record of a VM that runs --------------------------------------------------------- */
 
-/* A line of the start's journal that says that SLOT's disk is attached. */
-static bool is_attach_of(const char *line, size_t length, const char *slot)
+/* A line of the start's journal that says that STEP was done for SLOT. */
+static bool is_record_of(const char *line, size_t length, const struct step *step, const char *slot)
 {
-	autofree char *head = str_printf("step %s ", step_disk_attach.name);
+	autofree char *head = str_printf("step %s ", step->name);
 	size_t n = strlen(head);
 	json_t *args;
 	bool is_it;
@@ -247,11 +247,12 @@ static bool is_attach_of(const char *line, size_t length, const char *slot)
 	return is_it;
 }
 
-int plan_start_record(struct vm *vm, const char *slot, json_t *attach, struct vmf_error *err)
+int plan_start_record(
+	struct vm *vm, const struct step *step, const char *slot, json_t *record, struct vmf_error *err)
 {
 	autofree char *path = plan_journal_path(vm->ctx, vm->name, false);
 	autofree char *text = file_read(path, JOURNAL_MAX, NULL, err);
-	autofree char *args = attach ? json_dumps(attach, JSON_COMPACT) : NULL;
+	autofree char *args = record ? json_dumps(record, JSON_COMPACT) : NULL;
 	autostrbuf struct strbuf out = STRBUF_INIT;
 	bool is_new = args != NULL;
 
@@ -261,11 +262,11 @@ int plan_start_record(struct vm *vm, const char *slot, json_t *attach, struct vm
 		const char *end = strchrnul(line, '\n');
 
 		next = *end ? end + 1 : end;
-		if (is_attach_of(line, (size_t)(end - line), slot))
+		if (is_record_of(line, (size_t)(end - line), step, slot))
 			continue;
 		/* what stands before QEMU is undone after its end */
 		if (is_new && str_starts(line, "step qemu ")) {
-			strbuf_printf(&out, "step %s %s\n", step_disk_attach.name, args);
+			strbuf_printf(&out, "step %s %s\n", step->name, args);
 			is_new = false;
 		}
 		strbuf_add(&out, line, (size_t)(next - line));

@@ -133,7 +133,8 @@ static int rename_locked(struct vm *vm, const char *new_name, const char *new_fi
 	static const struct {
 		const char *folder, *suffix;
 	} files[] = {{"saved", ""}, {"places", ".json"}, {"nvram", ".fd"}, {"log", ".log"},
-		{"log", ".serial0"}, {"log", ".serial1"}, {"log", ".serial2"}, {"log", ".serial3"}};
+		{"log", ".serial0"}, {"log", ".serial1"}, {"log", ".serial2"}, {"log", ".serial3"},
+		{"managed", ".json"}, {"managed", ".conf"}};
 	struct plan *plan = plan_new(vm, "rename", true);
 	int rc = plan_volumes(vm, plan, new_name, err);
 

@@ -58,6 +58,8 @@ static const struct vmf_option root_options[] = {
 	OPT("storage", STRING, NULL, "the storage that new disks are made in"),
 	OPT("network", STRING, NULL, "the network of NICs that name none; none: no NIC by default"),
 	OPT("display_default", STRING, NULL, "the display of VMs that name none; none: no display"),
+	OPT("viewer", STRING, NULL,
+		"what shows a screen: a program, with {socket}, or {host} and {port}, in its arguments"),
 	OPT_RANGE("drive_size", SIZE, "10G", 512, INT64_MAX, "the size of a new disk that none is given for"),
 	OPT("gold", STRING, "gold",
 		"what `clone` takes unless told: [STORE:]NAME[@SNAPSHOT] of volume [CLASS-]NAME, or of VM "
@@ -65,6 +67,7 @@ static const struct vmf_option root_options[] = {
 	OPT_ENUM("drive_if", "virtio", "virtio|scsi|ide|nvme|usb",
 		"how disks that do not say so are attached"),
 	OPT("net_if", STRING, "virtio-net-pci", "the model of NICs that do not say theirs"),
+	OPT("net_ignore", LIST, NULL, "patterns of interfaces that net show and state leave out"),
 	OPT("host", STRING, "local", "where the VM lives"),
 	OPT("owner", STRING, NULL, "whose VM this is"),
 	OPT("locked", BOOL, "no", "the VM can be looked at, not changed"),
@@ -87,7 +90,9 @@ static const struct vmf_option nic_options[] = {
 	OPT("network", STRING, NULL, "the network that it is on"),
 	OPT("mac", MAC, NULL, "its address, if not the one that comes from the VM's UUID"),
 	OPT("model", STRING, NULL, "QEMU's device: virtio-net-pci, e1000, ..."),
-	OPT("bridge", STRING, NULL, "the segment that it is plugged into, if not the network's own"),
+	OPT("bridge", STRING, NULL,
+		"the segment that it is plugged into, if not the network's own; \"-\": none"),
+	OPT("link", BOOL, "yes", "its cable is plugged in"),
 	OPT("props", LIST, NULL, "further properties of the device: {\"speed=1000\"}"),
 };
 

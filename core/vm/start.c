@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/proc.h"
 #include "qemu/process.h"
+#include "vm/place.h"
 #include "vm/start.h"
 #include "vm/steps.h"
 
@@ -217,27 +218,15 @@ static int check_host(const struct vm *vm, struct vmf_error *err)
 /* A VM that lives elsewhere is not to be started here by mistake. */
 static int check_placement(struct vm *vm, struct vmf_error *err)
 {
-	const char *name = conf_string(vm->root, "host");
-	struct vm_instance host;
-	struct vm_disk none = {.instance = name, .title = name, .slot = (char *)"host"};
-	struct vm_call call;
-	uint32_t caps;
+	struct place *place = NULL;
+	int rc = place_of(vm, &place, err);
 
-	if (!name)
-		return 0;
-	if (vm_instance_find(vm->root, "host", name, VMF_PLACEMENT, &host, err) < 0)
-		return -1;
-	none.opts = conf_opts_resolve(
-		&host.plugin->desc, (const struct conf_section *const[]){host.section}, 1, err);
-	if (!none.opts)
-		return -1;
-	vm_call_disk(vm, &none, &call);
-	caps = host.plugin->ops.placement.caps ? host.plugin->ops.placement.caps(&call.call) : 0;
-	conf_opts_free(none.opts);
-	if (caps & VMF_PLACEMENT_HERE)
-		return 0;
-	return vmf_fail(err, VMF_E_UNSUPPORTED, 0, "start it on that host, or `set host=` to bring it here",
-		"it lives on host \"%s\" (%s)", name, host.plugin->name);
+	if (rc == 0 && place)
+		rc = vmf_fail(err, VMF_E_UNSUPPORTED, 0,
+			"start it on that host, or `set host=` to bring it here",
+			"it lives on host \"%s\" (%s)", place->name, place->plugin->name);
+	place_free(place);
+	return rc;
 }
 
 /* Everything that a plugin can say beforehand. */
@@ -245,7 +234,7 @@ static int check(struct vm *vm, struct vmf_error *err)
 {
 	struct vm_call call;
 
-	if (check_placement(vm, err) < 0)
+	if (check_placement(vm, err) < 0 || vm_check_macs(vm, NULL, err) < 0)
 		return -1;
 	for (size_t i = 0; i < vm->n_nics; i++) {
 		struct vm_nic *n = &vm->nics[i];

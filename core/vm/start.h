@@ -39,4 +39,14 @@ void command_device(struct start *start, json_t *device);
 json_t *command_disk_device(const struct vm_disk *disk);
 json_t *command_scsi_controller(void);
 
+/* ---- NICs (command_nic.c) ----------------------------------------------------------------- */
+
+int command_nics(struct vm *vm, struct start *start, struct vmf_error *err);
+/* What QEMU's -device and device_add take for a NIC whose netdev is there. */
+json_t *command_nic_device(const struct vm_nic *nic);
+/* The id of the netdev of the NIC in SLOT; the caller frees. */
+char *command_netdev_id(const char *slot);
+/* Adds to the NIC's device what its netdev asks of it: queues, MTU. */
+void command_nic_fit(json_t *device, const struct vmf_netdev *netdev);
+
 #endif

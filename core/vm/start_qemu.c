@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/proc.h"
 #include "qemu/process.h"
+#include "vm/plug.h"
 #include "vm/start.h"
 #include "vm/steps.h"
 
@@ -331,7 +332,7 @@ static int finish_monitors(struct vm *vm, struct start *s, struct qmp *events, s
 
 	if (qmp_finish(events, deadline, err) < 0 || qmp_finish(vm->qmp, deadline, err) < 0)
 		return say_why(vm, s, err);
-	if (s->from_saved && wait_incoming(vm, s, err) < 0)
+	if (plug_links(vm, err) < 0 || (s->from_saved && wait_incoming(vm, s, err) < 0))
 		return -1;
 	if (!s->from_saved && !(s->options && s->options->paused))
 		return 0;

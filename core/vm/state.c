@@ -393,6 +393,7 @@ int vm_tidy(struct vm *vm, struct vmf_error *err)
 
 	if (vm->ctx->dry_run)
 		return 0;
+	vm_bound_logs(vm);
 	vm_state_of(vm, &state);
 	if (state.phase != VM_INTERRUPTED && !state.has_litter)
 		return 0;

@@ -31,6 +31,11 @@ extern const struct step step_volume_clone;    /* clone.c */
 extern const struct step step_file_copy;
 extern const struct step step_definition_change; /* disk_add.c */
 extern const struct step step_disk_plug;       /* plug.c */
+extern const struct step step_nic_plug;        /* plug_nic.c */
+extern const struct step step_nic_unplug;
+extern const struct step step_nic_move;
+extern const struct step step_nic_link;
+extern const struct step step_nic_forward;     /* forward.c */
 extern const struct step step_volume_grow;     /* disk_change.c */
 extern const struct step step_volume_compress;
 extern const struct step step_volume_export;   /* disk_copy.c */

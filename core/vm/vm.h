@@ -34,6 +34,11 @@ struct ctx {
 	struct conf *with_default; /* base and class default */
 	struct conf **classes; /* with_default and one class each */
 	struct strv class_names;
+	bool is_far;           /* this is the far end of a connection, which its near end's VMs live at */
+	bool goes_on;          /* far end: the near end has more of the chain */
+	char *pretended, *pretended_text; /* in a dry run: the VM whose definition is this text, not its file's; or NULL */
+	char *chain_vm;        /* what the VM of the chain that was run is called at its end */
+	enum { MANAGED_UNKNOWN, MANAGED_NONE, MANAGED_SOME } managed; /* whether LIB/managed is there */
 	struct known_volumes *volumes; /* of stores that were asked already; NULL: none is remembered */
 };
 
@@ -66,7 +71,8 @@ struct vm_nic {
 	const char *title;
 	const char *instance;
 	const struct conf_section *section; /* NULL: the NIC that every VM has by default */
-	const char *model, *segment;
+	const char *model, *segment; /* segment: "" none, NULL the network's own */
+	bool is_linked; /* its cable is plugged in */
 	char mac[18];
 	unsigned index;
 	char *slot; /* "nic-lan" */
@@ -94,6 +100,7 @@ struct vm {
 	char uuid[37];
 	const char *class_;    /* or NULL */
 	struct conf *conf;
+	struct conf *master;   /* of one that is managed from elsewhere: the layers below its definition; or NULL */
 	const struct conf_section *root;
 	struct vm_disk *disks;
 	size_t n_disks;
@@ -149,6 +156,9 @@ uint64_t vm_memory_bytes(const struct vm *vm);
 const char *vm_cdrom(const struct conf_section *root);
 /* Locally administered, from the UUID and the NIC's number alone. */
 void vm_mac(const char *uuid, unsigned index, char out[18]);
+/* VMF_E_EXISTS if one of its NICs has a MAC address that another NIC of a defined VM has. WAS_UUID: the VM's before it was
+ * changed, or NULL. (macs.c) */
+int vm_check_macs(const struct vm *vm, const char *was_uuid, struct vmf_error *err);
 
 /* ---- plugins' calls (calls.c) ------------------------------------------------------------- */
 
@@ -268,6 +278,8 @@ int vm_lock_any(struct vm *vm, struct vmf_error *err);
 void vm_unlock(struct vm *vm);
 /* If a vmf died at work on the VM: undoes or finishes that, and reads the definition anew. */
 int vm_tidy(struct vm *vm, struct vmf_error *err);
+/* Frees what is old of what the guest has said on its serial ports, if that is much. (logs.c) */
+void vm_bound_logs(const struct vm *vm);
 /* If QEMU has ended by itself: tears down what is left of it. Not being allowed to is no error. */
 void vm_tidy_ended(struct vm *vm);
 /* A connection to the running VM's QMP, opened once. */
@@ -519,9 +531,10 @@ int plan_mark_ending(struct vm *vm, struct vmf_error *err);
 void plan_prepare_undo(struct vm *vm);
 /* The steps of a start, undone: tear-down. */
 int plan_undo_start(struct vm *vm, struct vmf_error *err);
-/* Notes in the record of a VM that runs that SLOT's disk is attached as ATTACH says (see vm_record()), so that its
- * tear-down detaches it; NULL: that it is no longer. */
-int plan_start_record(struct vm *vm, const char *slot, json_t *attach, struct vmf_error *err);
+/* Notes in the record of a VM that runs that STEP was done for SLOT as RECORD says (see vm_record()), so that its tear-down
+ * undoes it; NULL: that it is no longer. */
+int plan_start_record(
+	struct vm *vm, const struct step *step, const char *slot, json_t *record, struct vmf_error *err);
 char *plan_journal_path(const struct ctx *ctx, const char *name, bool lasting);
 
 #endif

@@ -22,9 +22,9 @@
 static const struct vmf_option options[] = {
 	{.name = "share",
 		.type = VMF_OPT_ENUM,
-		.default_value = "force-shared",
+		.default_value = "ignore",
 		.choices = "allow-exclusive|force-shared|ignore",
-		.help = "whether a viewer may have the screen to itself (allow-exclusive) or not",
+		.help = "what becomes of a viewer that asks for the screen alone",
 		.since = "0.1"},
 };
 

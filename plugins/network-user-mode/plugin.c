@@ -16,10 +16,9 @@
 #include <unistd.h>
 
 #include "forward.h"
+#include "live.h"
 
 #define DEFAULT_NET "10.0.2.0/24"
-#define MAX_FORWARDS 64
-#define STATE "hostfwd"
 
 static const struct vmf_option options[] = {
 	{.name = "hostfwd",
@@ -31,9 +30,21 @@ static const struct vmf_option options[] = {
 		.default_value = DEFAULT_NET,
 		.help = "the guest's network; the guest gets its address 15, the gateway has 2",
 		.since = "0.1"},
+	{.name = "dhcpstart",
+		.type = VMF_OPT_STRING,
+		.help = "the first address that DHCP gives, inside net; the network's address 15",
+		.since = "0.1"},
 	{.name = "dns",
 		.type = VMF_OPT_STRING,
 		.help = "the name server's address as the guest sees it, inside net; the network's address 3",
+		.since = "0.1"},
+	{.name = "dnssearch",
+		.type = VMF_OPT_LIST,
+		.help = "domains that DHCP tells the guest to look for names in",
+		.since = "0.1"},
+	{.name = "domainname",
+		.type = VMF_OPT_STRING,
+		.help = "the domain that DHCP tells the guest",
 		.since = "0.1"},
 	{.name = "hostname",
 		.type = VMF_OPT_STRING,
@@ -68,7 +79,7 @@ static uint32_t user_caps(const struct vmf_call *c)
 /* ---- options ------------------------------------------------------------------------------ */
 
 struct plan {
-	uint32_t net, mask; /* host byte order */
+	uint32_t net, mask, guest; /* host byte order; guest: the first address that DHCP gives */
 	struct forward forwards[MAX_FORWARDS];
 	size_t n_forwards;
 };
@@ -82,7 +93,8 @@ static int wrong(const struct vmf_call *c, struct vmf_error *err, const char *op
 
 static int parse_net(const struct vmf_call *c, struct plan *plan, struct vmf_error *err)
 {
-	const char *net = c->host->opt_string(c, "net"), *dns = c->host->opt_string(c, "dns");
+	const char *net = c->host->opt_string(c, "net"), *dns = c->host->opt_string(c, "dns"),
+		   *start = c->host->opt_string(c, "dhcpstart");
 	char address[32], *slash;
 	struct in_addr in;
 	int prefix;
@@ -103,10 +115,18 @@ static int parse_net(const struct vmf_call *c, struct plan *plan, struct vmf_err
 	if (plan->net != ntohl(in.s_addr))
 		return wrong(c, err, "net", "the address of a network ends in zero bits",
 			"has bits behind the prefix");
-	if (!dns)
-		return 0;
-	if (inet_pton(AF_INET, dns, &in) != 1 || (ntohl(in.s_addr) & plan->mask) != plan->net ||
-		ntohl(in.s_addr) == plan->net + 2)
+	plan->guest = plan->net + 15;
+	if (start &&
+		(inet_pton(AF_INET, start, &in) != 1 || (ntohl(in.s_addr) & plan->mask) != plan->net ||
+			ntohl(in.s_addr) < plan->net + 4 || ntohl(in.s_addr) >= (plan->net | ~plan->mask)))
+		return wrong(c, err, "dhcpstart",
+			"from the network's address 4 on: those before are the gateway's and the name "
+			"server's",
+			"not an address of the guest's network that is free");
+	if (start)
+		plan->guest = ntohl(in.s_addr);
+	if (dns && (inet_pton(AF_INET, dns, &in) != 1 || (ntohl(in.s_addr) & plan->mask) != plan->net ||
+			   ntohl(in.s_addr) == plan->net + 2))
 		return wrong(c, err, "dns",
 			"it is where QEMU answers the guest; the host's own resolver is asked behind it",
 			"not an address of the guest's network, or the gateway's");
@@ -160,30 +180,9 @@ static int make_plan(const struct vmf_call *c, struct plan *plan, struct vmf_err
 
 static int check_ports(const struct vmf_call *c, const struct plan *plan, struct vmf_error *err)
 {
-	const struct vmf_host *h = c->host;
-
-	for (size_t i = 0; i < plan->n_forwards; i++) {
-		const struct forward *f = &plan->forwards[i];
-		int errnum = forward_try(f);
-		const char *origin = h->opt_origin(c, "hostfwd"), *proto = f->is_udp ? "udp " : "";
-
-		if (errnum == EADDRINUSE)
-			return h->fail(err, VMF_E_BUSY, 0,
-				h->printf(c,
-					"choose another, or 0 for a free one; ss -lp%c 'sport = %u' shows "
-					"who has it",
-					f->is_udp ? 'u' : 't', f->host_port),
-				"%s: host %sport %u is taken", origin, proto, f->host_port);
-		if (errnum == EACCES)
-			return h->fail(err, VMF_E_PERMISSION, 0, "choose one from 1024 on",
-				"%s: host %sport %u is for root only", origin, proto, f->host_port);
-		if (errnum == EADDRNOTAVAIL)
-			return h->fail(err, VMF_E_CONFIG, 0, "ip address shows those that it has",
-				"%s: this host has no address %s", origin, f->host);
-		if (errnum)
-			return h->fail(err, VMF_E_FAILED, errnum, NULL, "%s: cannot listen on host %sport %u",
-				origin, proto, f->host_port);
-	}
+	for (size_t i = 0; i < plan->n_forwards; i++)
+		if (forward_check(c, &plan->forwards[i], c->host->opt_origin(c, "hostfwd"), err) < 0)
+			return -1;
 	return 0;
 }
 
@@ -254,11 +253,16 @@ static void fill(const struct vmf_call *c, const struct plan *plan, struct vmf_n
 	char text[FORWARD_LENGTH];
 
 	netdev->type = "user";
-	props->items = c->host->alloc(c, (MAX_FORWARDS + 16) * sizeof(*props->items));
+	props->items = c->host->alloc(c, (2 * MAX_FORWARDS + 16) * sizeof(*props->items));
 	props->stride = sizeof(*props->items);
 	props->count = 0;
 	add_string(c, props, "net");
+	add_string(c, props, "dhcpstart");
 	add_string(c, props, "dns");
+	add_string(c, props, "domainname");
+	for (size_t i = 0; i < c->host->opt_count(c, "dnssearch") && i < MAX_FORWARDS; i++)
+		add(props, c->host->printf(c, "dnssearch.%zu.str", i), VMF_PROP_STRING,
+			c->host->opt_item(c, "dnssearch", i), 0);
 	add_string(c, props, "hostname");
 	add_string(c, props, "tftp");
 	add_string(c, props, "bootfile");
@@ -331,7 +335,7 @@ static int user_info(
 	memset(&plan, 0, sizeof(plan));
 	if (parse_net(c, &plan, err) < 0)
 		return -1;
-	in.s_addr = htonl(plan.net + 15);
+	in.s_addr = htonl(plan.guest);
 	inet_ntop(AF_INET, &in, address, sizeof(address));
 	addresses = c->host->alloc(c, 2 * sizeof(*addresses));
 	addresses[0] = c->host->strdup(c, address);
@@ -347,6 +351,7 @@ static const struct vmf_network_ops ops = {
 	.up = user_up,
 	.down = user_down,
 	.info = user_info,
+	.forward = user_forward,
 };
 
 VMF_PLUGIN(network_user_mode) = {

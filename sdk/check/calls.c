@@ -109,6 +109,7 @@ static void network_all(struct subject *s, const char *name)
 	struct vmf_netdev netdev = {.size = sizeof(netdev)};
 	struct vmf_nic_info info = {.size = sizeof(info)};
 	struct vmf_segment_list segments = {0};
+	struct vmf_trouble_list troubles = {0};
 
 	if (ops->caps)
 		ops->caps(&s->call);
@@ -117,6 +118,7 @@ static void network_all(struct subject *s, const char *name)
 	TRY(s, ops, info, &check_nic, &info, &err);
 	TRY(s, ops, reconnect, NULL, &err);
 	TRY(s, ops, segment_list, &segments, &err);
+	TRY(s, ops, examine, &troubles, &err);
 	TRY(s, ops, segment_create, name, no_ports, &err);
 	TRY(s, ops, segment_remove, name, &err);
 	TRY(s, ops, down, &err);

@@ -170,6 +170,7 @@ struct vmf_call {
 	uint32_t dry_run;
 	int64_t deadline_ms;         /* CLOCK_MONOTONIC, 0: none */
 	const void *host_data;       /* the host's own */
+	const char *run_dir;         /* placement: a folder for sockets, which a reboot empties; or NULL */
 };
 
 /* A program to be run: no shell, never inherits anything but the given fds and stderr's capture. */
@@ -378,7 +379,7 @@ struct vmf_nic {
 	uint32_t size;
 	const char *mac;
 	const char *model;
-	const char *segment; /* the nic's `bridge`, or NULL: the network's own */
+	const char *segment; /* the nic's `bridge`, or NULL: the network's own; "": none */
 };
 
 struct vmf_netdev {
@@ -405,17 +406,64 @@ struct vmf_nic_info {
 	const char **forwards;  /* "tcp:127.0.0.1:2222-:22", NULL-terminated, or NULL */
 };
 
-struct vmf_segment {
+/* What is plugged into a segment. */
+struct vmf_port {
 	uint32_t size;
 	const char *name;
+	const char *type;       /* "tap", "veth", "vlan", "vxlan", ... or NULL */
+	const char *vm, *slot;  /* of a NIC: whose, and which; else NULL */
+	const char *word;       /* by which segment_create() makes it again, or NULL: it is not the plugin's to make */
+	const struct vmf_wire *wire; /* it is one end of that, or NULL */
+	uint32_t is_ours, link_up;
+	uint64_t in_bytes, out_bytes, in_packets, out_packets; /* into the segment by this port, and out of it */
+};
+
+struct vmf_segment {
+	uint32_t size;
+	const char *name; /* NULL: what is the plugin's, but plugged into nothing */
 	const char *type; /* "bridge", "vlan", "vxlan", ... */
 	uint32_t is_ours;
 	const char **ports; /* NULL-terminated */
 	uint32_t mtu;
+	const char *word;   /* by which segment_create() makes it again; NULL: it was not made by command */
+	const struct vmf_port *port_items; /* the same as ports, in full */
+	size_t n_port_items, port_stride;
+};
+
+/* A cable between segments of two network namespaces; NULL: the one that vmf runs in. */
+struct vmf_wire {
+	uint32_t size;
+	const char *namespaces[2]; /* names, as in /run/netns */
+	const char *segments[2];
+	uint32_t create;           /* make namespaces and segments that are missing */
+	uint32_t remove;           /* take the cable away; gone already: 0 */
 };
 
 struct vmf_segment_list {
 	struct vmf_segment *items;
+	size_t count, stride;
+};
+
+/* A port of this host that is to lead, or to lead no more, to the guest. */
+struct vmf_forward {
+	uint32_t size;
+	uint32_t remove;
+	uint32_t apply;   /* 0: only check it and fill in item and rule; 1: TEXT is a rule, do it in the running VM, whose
+			   * netdev has the id SLOT.net; one that is done already: 0 */
+	const char *text; /* as a person writes it */
+	const char *item; /* set: what stands for it in the plugin's option hostfwd, which is a list */
+	const char *rule; /* set: "tcp:127.0.0.1:2222-:22"; NULL: there is none in the running VM */
+};
+
+/* What on the host keeps something from working that no call would fail by. */
+struct vmf_trouble {
+	uint32_t size;
+	const char *what;   /* a sentence */
+	const char *remedy; /* the command that mends it, or NULL */
+};
+
+struct vmf_trouble_list {
+	struct vmf_trouble *items; /* from host->alloc() */
 	size_t count, stride;
 };
 
@@ -431,10 +479,18 @@ struct vmf_network_ops {
 	int (*reconnect)(const struct vmf_call *c, const char *segment, struct vmf_error *err);
 	int (*info)(const struct vmf_call *c, const struct vmf_nic *nic, struct vmf_nic_info *info,
 		    struct vmf_error *err);
+	/* Makes the segment unless it is there, and plugs these ports into it (a NULL-terminated list), which are made if
+	 * need be; all or nothing. NAME NULL: only makes the ports. Behind a name may stand ",key=value". */
 	int (*segment_create)(const struct vmf_call *c, const char *name, const char *const *ports,
 			      struct vmf_error *err);
+	/* Of a segment or a port; only what the plugin made: else VMF_E_PERMISSION. Gone already: 0. */
 	int (*segment_remove)(const struct vmf_call *c, const char *name, struct vmf_error *err);
 	int (*segment_list)(const struct vmf_call *c, struct vmf_segment_list *list, struct vmf_error *err);
+	int (*wire)(const struct vmf_call *c, const struct vmf_wire *wire, struct vmf_error *err);
+	/* Of plugins with VMF_NETWORK_FORWARD. */
+	int (*forward)(const struct vmf_call *c, struct vmf_forward *forward, struct vmf_error *err);
+	/* For `doctor`: looks at the host and changes nothing. */
+	int (*examine)(const struct vmf_call *c, struct vmf_trouble_list *list, struct vmf_error *err);
 };
 
 /* ---- display ------------------------------------------------------------------------------ */
@@ -442,8 +498,11 @@ struct vmf_network_ops {
 struct vmf_display {
 	uint32_t size;
 	const char *vnc;        /* QEMU's -vnc address without options: "unix:/path", "none"; NULL: no VNC */
-	struct vmf_props props; /* options of -vnc: "password", "tls-creds", ... */
+	struct vmf_props props; /* options of -vnc: "password", "share", ... */
 	const char *note;
+	/* From here on only if SIZE says that they are there. */
+	const char *tls_dir;    /* the folder of the server's x509 credentials, as QEMU names them; NULL: no TLS */
+	uint32_t tls_verify;    /* clients must have a certificate of the same authority */
 };
 
 struct vmf_display_info {
@@ -453,7 +512,18 @@ struct vmf_display_info {
 	const char *address; /* host, or NULL */
 	uint32_t port;
 	const char *how;     /* a command that a person can type to see it */
+	/* From here on only if SIZE says that they are there: how a relay from TCP to it is, unless the person says. */
+	uint32_t relay;              /* VMF_RELAY_* */
+	const char *relay_address;   /* where it listens; NULL: 127.0.0.1 */
+	uint32_t relay_ports[2];     /* the first free one of these, from the first to the last; 0: 5900 to 5999 */
+	int64_t relay_timeout_ms;    /* ends if nobody comes for so long; 0: as the verb does */
+	const char **relay_allow;    /* who may come: "192.0.2.0/24", NULL-terminated; NULL: all */
 };
+
+#define VMF_RELAY_OFFERED 0x1u  /* to be seen through a relay: `vmf VM vnc` starts one */
+#define VMF_RELAY_MANY 0x2u     /* for as many clients as come, not for one */
+#define VMF_RELAY_PASSWORD 0x4u /* QEMU wants a password, which the relay makes */
+#define VMF_RELAY_ANY_USER 0x8u /* also other users of this machine may come */
 
 struct vmf_display_ops {
 	uint32_t size;

@@ -119,7 +119,7 @@ offers tcg web0 set accel = t
 offers "yes no" -o tablet = ""
 offers "$VMF_HOME/vmf.bash" web0 set kernel = "$VMF_HOME/vmf.b"
 offers "status" web0 set memory = 2G stat
-offers "running paused off saved crashed io-error hung" web0 wait ""
+offers "running paused off saved crashed io-error hung ip" web0 wait ""
 offers "status" web0 start -m 5 -- stat
 offers "web0 web1" -C "$VMF_HOME" we
 offers "" -C "$scratch/none" we
@@ -128,7 +128,7 @@ offers "list show path" plugin ""
 offers "storage network display placement" plugin show ""
 offers "screenshot" help scr
 offers "bash zsh fish" completion ""
-offers disk web0 di
+offers "disk disconnect" web0 di
 offers "add rm resize compress trim import export mount umount" web0 disk ""
 offers "data root" web0 disk rm ""
 offers --rw web0 disk mount root --

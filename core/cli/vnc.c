@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * vnc: the VM's screen for the person's own viewer, or for whoever comes by TCP.
+ *
+ * A connection that has come is handed to QEMU itself (getfd, add_client), which then speaks with the client
+ * without anybody between; where QEMU's monitor cannot be had, it is relayed to the display's socket, if it
+ * has one.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/proc.h"
+#include "cli/serve.h"
+#include "cli/talk.h"
+#include "cli/viewer.h"
+
+#define HAND_OVER_MS 300 /* others wait meanwhile */
+#define ANSWER_MS 5000
+#define PASSWORD_LENGTH 8 /* VNC looks at no more */
+#define LOGIN_S 20	  /* how long the password holds once the one client is there */
+
+/* Where the screen is, and how it goes there. */
+struct vnc {
+	struct serve serve;
+	struct vmf_display_info info;
+	bool wants_password;
+};
+
+/* ---- the display -------------------------------------------------------------------------- */
+
+static int look(struct vm *vm, struct vmf_display_info *info, struct vmf_error *err)
+{
+	const struct plugin *plugin;
+	struct vm_call call;
+
+	memset(info, 0, sizeof(*info));
+	info->size = sizeof(*info);
+	if (!vm->display.name)
+		return vmf_fail(err, VMF_E_NOT_FOUND, 0,
+			"`set display_default=vnc-unix` gives it one at its next start",
+			"vm \"%s\" has no display", vm->name);
+	if (vm_resolve(vm, err) < 0)
+		return -1;
+	plugin = vm->display.plugin;
+	vm_call_display(vm, &call);
+	if (plugin->ops.display.info && plugin->ops.display.info(&call.call, info, err) < 0)
+		return vmf_context(err, "vm \"%s\": display: %s", vm->name, plugin->name);
+	if (!str_equal(info->type, "vnc"))
+		return vmf_fail(err, VMF_E_UNSUPPORTED, 0, info->how,
+			"vm \"%s\": its display (%s) is not VNC", vm->name, plugin->name);
+	return 0;
+}
+
+/* A stream to the display, past QEMU's monitor; -1 and errno. */
+static int open_socket(struct vm *vm)
+{
+	const struct plugin *plugin = vm->display.plugin;
+	struct vmf_error err = VMF_ERROR_INIT;
+	struct vm_call call;
+	int fd = -1;
+
+	errno = ECONNREFUSED;
+	if (!plugin->ops.display.open)
+		return -1;
+	vm_call_display(vm, &call);
+	call.call.deadline_ms = time_now_ms() + HAND_OVER_MS;
+	if (plugin->ops.display.open(&call.call, &fd, &err) < 0) {
+		log_info("vm \"%s\": %s", vm->name, err.message);
+		errno = err.code == VMF_E_TIMEOUT ? EAGAIN : ECONNREFUSED;
+		error_clear(&err);
+		return -1;
+	}
+	return fd;
+}
+
+/* ---- hand-over ----------------------------------------------------------------------------- */
+
+static int ask(struct vm *vm, const char *command, json_t *arguments, struct vmf_error *err)
+{
+	return qmp_command(vm->qmp, command, arguments, NULL, time_now_ms() + HAND_OVER_MS, err);
+}
+
+static int hand_over(struct vm *vm, int client, struct vmf_error *err)
+{
+	struct vmf_error ignored = VMF_ERROR_INIT;
+
+	if (vm_qmp(vm, time_now_ms() + HAND_OVER_MS, err) < 0 ||
+		qmp_command_fd(vm->qmp, "getfd", json_pack("{s:s}", "fdname", "vmf-client"), client, NULL,
+			time_now_ms() + HAND_OVER_MS, err) < 0)
+		return -1;
+	if (ask(vm, "add_client", json_pack("{s:s, s:s}", "protocol", "vnc", "fdname", "vmf-client"), err) ==
+		0)
+		return 0;
+	ask(vm, "closefd", json_pack("{s:s}", "fdname", "vmf-client"), &ignored);
+	error_clear(&ignored);
+	return -1;
+}
+
+static void expire(struct vm *vm, const char *when)
+{
+	struct vmf_error ignored = VMF_ERROR_INIT;
+
+	if (vm_qmp(vm, time_now_ms() + HAND_OVER_MS, &ignored) == 0)
+		ask(vm, "expire_password", json_pack("{s:s, s:s}", "protocol", "vnc", "time", when),
+			&ignored);
+	error_clear(&ignored);
+}
+
+static int open_display(void *data, int client)
+{
+	struct vnc *v = data; /* whose first member the serve is */
+	struct vm *vm = v->serve.call->vm;
+	struct vmf_error err = VMF_ERROR_INIT;
+	int fd = RELAY_TAKEN;
+
+	if (hand_over(vm, client, &err) < 0) {
+		log_info("vm \"%s\": not handed over: %s", vm->name, err.message);
+		fd = open_socket(vm);
+		if (fd < 0 && (err.code == VMF_E_TIMEOUT || err.code == VMF_E_BUSY))
+			errno = EAGAIN; /* another vmf has the monitor */
+	}
+	if (fd == RELAY_TAKEN && v->wants_password && !v->serve.many) {
+		autofree char *soon = str_printf("+%d", LOGIN_S);
+
+		expire(vm, soon);
+	}
+	if (fd != -1 || errno != EAGAIN) {
+		int saved = errno;
+
+		vm_qmp_close(vm);
+		errno = saved;
+	}
+	error_clear(&err);
+	return fd;
+}
+
+/* ---- the password ------------------------------------------------------------------------- */
+
+static char *new_password(void)
+{
+	static const char letters[] = "abcdefghijkmnpqrstuvwxyz23456789";
+	unsigned char bytes[PASSWORD_LENGTH];
+	char *text = mem_alloc(PASSWORD_LENGTH + 1);
+
+	if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes))
+		abort();
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		text[i] = letters[bytes[i] % (sizeof(letters) - 1)];
+	return text;
+}
+
+static int set_password(struct vnc *v, struct vmf_error *err)
+{
+	struct vm *vm = v->serve.call->vm;
+	int64_t deadline = time_now_ms() + ANSWER_MS;
+	autofree char *until = v->serve.wait_ms && !v->serve.many
+				       ? str_printf("+%lld", (long long)v->serve.wait_ms / 1000 + 1)
+				       : str_dup("never");
+
+	v->serve.password = new_password();
+	if (vm_qmp(vm, deadline, err) < 0)
+		return -1;
+	if (qmp_command(vm->qmp, "set_password",
+		    json_pack("{s:s, s:s, s:s}", "protocol", "vnc", "password", v->serve.password,
+			    "connected", "keep"),
+		    NULL, deadline, err) == 0 &&
+		qmp_command(vm->qmp, "expire_password",
+			json_pack("{s:s, s:s}", "protocol", "vnc", "time", until), NULL, deadline, err) == 0)
+		return 0;
+	if (err->message && strstr(err->message, "Could not set password")) {
+		error_clear(err);
+		vmf_fail(err, VMF_E_UNSUPPORTED, 0,
+			"display { vnc-tcp { password = yes } } in its definition, and start it anew",
+			"its display asks for no password");
+	}
+	return vmf_context(err, "vm \"%s\"", vm->name);
+}
+
+/* Nobody shall come by it later: the next relay makes another. */
+static void over(struct serve *s)
+{
+	struct vm *vm = s->call->vm;
+	struct vm_state state;
+
+	vm_state_of(vm, &state);
+	if (s->many && state.phase == VM_ALIVE)
+		expire(vm, "now");
+	vm_qmp_close(vm);
+}
+
+/* ---- by TCP -------------------------------------------------------------------------------- */
+
+/* What the display says of its relays. */
+static int take_defaults(struct vnc *v, struct vmf_error *err)
+{
+	const struct vmf_display_info *info = &v->info;
+	struct serve *s = &v->serve;
+
+	s->kind = "vnc";
+	s->open = open_display;
+	s->address = str_dup(info->relay_address);
+	s->ports = (struct net_ports){5900, 5999};
+	if (info->relay_ports[0])
+		s->ports = (struct net_ports){(uint16_t)info->relay_ports[0], (uint16_t)info->relay_ports[1]};
+	s->many = info->relay & VMF_RELAY_MANY;
+	s->any_user = info->relay & VMF_RELAY_ANY_USER;
+	s->wait_ms = info->relay_timeout_ms;
+	v->wants_password = info->relay & VMF_RELAY_PASSWORD;
+	for (const char *const *text = (const char *const *)info->relay_allow; text && *text; text++)
+		if (serve_allow(s, *text, err) < 0)
+			return vmf_context(err, "display: allow");
+	return 0;
+}
+
+static int serve(struct cli_call *call, struct vnc *v, struct vmf_error *err)
+{
+	if (serve_read(&v->serve, call, err) < 0)
+		return -1;
+	v->wants_password |= cli_option(call, "--password", 0) != NULL;
+	if (serve_dry(&v->serve)) {
+		if (v->wants_password)
+			out_dry(call, "set a password for it");
+		return 0;
+	}
+	if (serve_listen(&v->serve, err) < 0 || (v->wants_password && set_password(v, err) < 0))
+		return -1;
+	if (v->wants_password)
+		v->serve.over = over;
+	return serve_run(&v->serve, err);
+}
+
+/* ---- the person's viewer -------------------------------------------------------------------- */
+
+static int wait_viewer(const struct viewer *viewer, pid_t pid, struct vmf_error *err)
+{
+	int status = 0;
+
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		return 0;
+	if (WIFSIGNALED(status))
+		return vmf_fail(err, VMF_E_FAILED, 0, NULL, "%s was ended by signal %d",
+			viewer->words.items[0], WTERMSIG(status));
+	return vmf_fail(err, VMF_E_FAILED, 0, NULL, "%s failed (exit status %d)", viewer->words.items[0],
+		WEXITSTATUS(status));
+}
+
+/* A relay of its own, for us alone, which ends with the viewer. */
+static int show_by_relay(
+	struct cli_call *call, struct vnc *v, const struct viewer *viewer, struct vmf_error *err)
+{
+	struct serve *s = &v->serve;
+	int pidfd, rc;
+	pid_t pid;
+
+	if (serve_read(s, call, err) < 0)
+		return -1;
+	str_set(&s->address, "127.0.0.1");
+	s->ports = (struct net_ports){0, 0};
+	if (strv_has(&viewer->words, "{host}:{display}"))
+		s->ports = (struct net_ports){5900, 65535};
+	s->many = true;
+	s->any_user = false;
+	s->n_allow = 0;
+	s->wait_ms = 0;
+	if (serve_listen(s, err) < 0 || (v->wants_password && set_password(v, err) < 0))
+		return -1;
+	if (v->wants_password) {
+		s->over = over;
+		log_warn("%s: the password is %s", s->what, s->password);
+	}
+	pid = viewer_start(viewer, NULL, "127.0.0.1", net_port((struct sockaddr *)&s->bound), err);
+	if (pid < 0)
+		return -1;
+	pidfd = proc_pidfd(pid);
+	rc = pidfd < 0 ? vmf_fail_errno(err, NULL, "%s", viewer->words.items[0])
+		       : serve_run_until(s, pidfd, err);
+	if (pidfd >= 0)
+		close(pidfd);
+	return wait_viewer(viewer, pid, err) < 0 ? -1 : rc;
+}
+
+static int show(struct cli_call *call, struct vnc *v, const char *line, struct vmf_error *err)
+{
+	struct viewer viewer;
+	pid_t pid;
+	int rc = viewer_find(line, v->info.path != NULL, &viewer, err);
+
+	if (rc == 0 && !out_dry(call, "show its screen with %s", viewer.words.items[0])) {
+		if (viewer.takes_socket) {
+			pid = viewer_start(&viewer, v->info.path, "", 0, err);
+			rc = pid < 0 ? -1 : wait_viewer(&viewer, pid, err);
+		} else {
+			rc = show_by_relay(call, v, &viewer, err);
+		}
+	}
+	viewer_free(&viewer);
+	return rc < 0 ? vmf_context(err, "vm \"%s\"", call->vm->name) : 0;
+}
+
+/* ---- without either ------------------------------------------------------------------------- */
+
+static int say_how(struct cli_call *call, const struct vnc *v)
+{
+	const char *path = v->info.path, *name = call->vm->name;
+	autofree char *here = str_printf("vmf %s vnc --port 5900-5999", name);
+	autofree char *ways = NULL;
+	json_t *facts = json_object();
+
+	if (out_dry(call, "say how its screen is reached: there is no display here to show it on"))
+		return 0;
+	json_object_set_new(facts, "path", out_string(path));
+	json_object_set_new(facts, "how", out_string(v->info.how));
+	json_object_set_new(facts, "by_tcp", out_string(here));
+	if (path)
+		ways = str_printf(
+			"%s: its screen is VNC on %s\n"
+			"  here         %s\n"
+			"  from afar    ssh -L 127.0.0.1:5900:%s THIS-HOST, then vncviewer 127.0.0.1:5900\n"
+			"  by TCP       %s",
+			name, path, v->info.how ? v->info.how : "a viewer that takes a socket", path, here);
+	else
+		ways = str_printf("%s: its screen is VNC, by %s", name, v->info.how ? v->info.how : here);
+	out_result(call, facts, "%s", ways);
+	return 0;
+}
+
+int verb_vnc(struct cli_call *call, struct vmf_error *err)
+{
+	const char *viewer = cli_option(call, "--viewer", 0);
+	bool is_relay = serve_is_asked(call) || cli_option(call, "--password", 0);
+	autofree char *what = str_printf("the screen of %s", call->vm->name);
+	struct vnc v = {.serve = {.what = what, .listener = -1, .until_fd = -1}};
+	int rc;
+
+	if (viewer && is_relay)
+		return vmf_fail(err, VMF_E_USAGE, 0, "a viewer has a relay of its own where it needs one",
+			"--viewer does not go with the options of a relay");
+	if (talk_need(call->vm, false, err) < 0 || look(call->vm, &v.info, err) < 0)
+		return -1;
+	rc = take_defaults(&v, err);
+	if (rc == 0 && (is_relay || (!viewer && (v.info.relay & VMF_RELAY_OFFERED) && !viewer_has_screen())))
+		rc = serve(call, &v, err);
+	else if (rc == 0 && (viewer || viewer_has_screen()))
+		rc = show(call, &v, viewer ? viewer : conf_string(call->vm->root, "viewer"), err);
+	else if (rc == 0)
+		rc = say_how(call, &v);
+	serve_free(&v.serve);
+	return rc;
+}
