@@ -20,6 +20,7 @@
 #include "base/str.h"
 
 #define GRACE_MS 5000 /* between asking a program to end and ending it */
+#define PROGRESS_MS 500 /* between two looks at how far a program is */
 
 int64_t time_now_ms(void)
 {
@@ -141,8 +142,6 @@ static void capture_read(struct capture *c)
 }
 
 enum ending { ENDED, TOO_LATE, INTERRUPTED };
-
-#define PROGRESS_MS 500
 
 static void show_position(const struct vmf_run *run)
 {

@@ -227,7 +227,7 @@ bool zv_temp_clean(struct zv_store *s);
 
 /* ---- copy.c: bytes ------------------------------------------------------------------------- */
 
-#define ZV_BUFFER ((size_t)4 << 20)
+#define ZV_BUFFER ((size_t)1 << 20)
 
 struct zv_progress {
 	const char *what;

@@ -9,11 +9,11 @@
 noise()
 {
 	head -c 1M /dev/urandom >"$scratch/noise"
-	for ((i = 0; i < 256; i++)); do cat "$scratch/noise"; done | dd of="$1" bs=1M iflag=fullblock oflag=direct status=none
+	for ((i = 0; i < 768; i++)); do cat "$scratch/noise"; done | dd of="$1" bs=1M iflag=fullblock oflag=direct status=none
 }
 
 vgcreate -q vg0 /dev/vda /dev/vdb >"$out" 2>&1
-ok "a volume of 256 MB" "$VMF" gold newimg 256M
+ok "a volume of 768 MB" "$VMF" gold newimg 768M
 ok "with something in it" noise /dev/vg0/gold-0
 # told once it takes longer than two seconds, which is helped along
 "$VMF" copy clone --from gold --copy >"$out" 2>&1 </dev/null &

@@ -56,6 +56,13 @@ status()
 	"$VMF" "$1" status | sed 's/^[^:]*: \([a-z]*\).*/\1/'
 }
 
+# size_in_qemu VM DISK: MiB that the running VM's QEMU has for it
+size_in_qemu()
+{
+	"$VMF" "$1" qmp query-named-block-nodes |
+		jq --arg n "disk-$2" '[.return[] | select(."node-name" == $n) | .image."virtual-size"][0] / 1048576'
+}
+
 is_at()
 {
 	[ "$(field "$1" "$2" path)" = "$(path "$1-$2")" ] && echo yes
@@ -85,6 +92,19 @@ is_image()
 remove()
 {
 	rm -f "$@"
+}
+
+# install VM: a system that boots, if the machine has one for the test ($bootsector)
+install()
+{
+	[ -n "${bootsector-}" ] || return 0
+	"$VMF" "$1" disk import 0 "$bootsector" --yes
+}
+
+boots()
+{
+	[ -n "${bootsector-}" ] || return 0
+	"$VMF" "$1" console --until "vmf-boot: count " --timeout 120s
 }
 
 # ---- the table is read ------------------------------------------------------------------------------------
@@ -151,7 +171,7 @@ table()
 {
 	local left words pattern value
 
-	case " ${cases:=disks clones images use} " in *" $1 "*) ;; *) return ;; esac
+	case " ${cases:=disks clones images use nbsvm} " in *" $1 "*) ;; *) return ;; esac
 	while IFS='|' read -r left words pattern; do
 		# shellcheck disable=SC2206 # words
 		local -a e=($left) w=($words)
@@ -258,6 +278,13 @@ two raw=none zfs=none        | = snapshots a
 b-0,b-1                      | = volumes
 two raw=none zfs=none        | = snapshots b
 2 raw=3 zfs=1                | = content b-0
+0 raw=12                     | b snapshot part --disk 1
+4                            | b snapshot lost --disk 7
+4                            | b rollback part
+                             | : write b-1 8
+0 raw=4                      | b rollback part --disk 1
+2 raw=8 zfs=1                | = content b-1
+0 raw=4                      | b snapshot --delete part
                              | : write b-0 9
 0 raw=4 zfs=-                | b rollback two
 2 raw=9 zfs=9                | = content b-0
@@ -372,10 +399,12 @@ paused                       | = status u
 6                            | u rollback live
 0 raw=12                     | v clone --from u@live
 4 raw=12                     | w clone --from u@life
-0 thick=12                   | u disk resize 0 12M
+0 thick=6                    | u disk resize 0 12M
 12 thick=8                   | = size u 0
 0                            | u disk add 4M
 0,1                          | = disks u
+0                            | u disk resize 1 8M
+8                            | = size_in_qemu u 1
 paused                       | = status u
 0                            | u stop
 4                            | = content u-0
@@ -403,10 +432,42 @@ none                         | = volumes
                              | : write o-0 2
 0                            | p clone --from o
                              | : forget o
-none raw=o-0 thin=o-0        | = orphans
+none raw=o-0                 | = orphans
 0                            | storage orphans --remove --yes
 2                            | = content p-0
 0                            | p destroy --yes
 0                            | storage orphans --remove --yes
+none                         | = volumes
+END
+
+# ---- what nbsvm's README shows ----------------------------------------------------------------------------
+
+truncate -s 3M "$scratch/install.iso"
+
+table nbsvm <<END
+0 dry=4                      | foo newimg newimg newimg start -cdrom $scratch/install.iso
+0,1,2                        | = disks foo
+running                      | = status foo
+0                            | foo stop
+0                            | foo disk rm 2 --yes disk rm 1 --yes
+0                            | foo newimg start -cdrom $scratch/install.iso -- info --command | install.iso
+0                            | foo stop
+                             | : install foo
+0                            | foo start
+                             | : boots foo
+0                            | foo stop
+0                            | -o gold=foo bar clone
+0                            | bar clone --volume s:foo-1
+0,1                          | = disks bar
+0                            | bar destroy --yes
+                             | : write foo-0 7
+0 raw=12                     | foo snapshot backup
+                             | : write foo-0 8
+0 raw=12                     | baz clone --from foo@backup
+7 raw=-                      | = content baz-0
+0 raw=4                      | foo rollback backup start -- stop
+7 raw=8                      | = content foo-0
+0 raw=4                      | baz destroy --yes
+0                            | foo destroy --yes
 none                         | = volumes
 END

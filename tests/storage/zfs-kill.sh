@@ -269,7 +269,9 @@ not_received()
 
 received_or_not()
 {
-	"$call" zfs remove other && no_own && { has got 6 || [ -z "$(own_volumes)" ]; }
+	"$call" zfs remove other || return
+	[ -z "$(own_volumes)" ] || { has got 6 && "$call" zfs remove got; } || return
+	no_own
 }
 
 filled 6 >"$scratch/stream"

@@ -496,10 +496,28 @@ START_TEST(agent_wants_a_hello)
 }
 END_TEST
 
+static TCase *agent_cases(void)
+{
+	TCase *agents = tcase_create("agent");
+
+	tcase_set_timeout(agents, 30);
+	tcase_add_checked_fixture(agents, agent_setup, agent_teardown);
+	tcase_add_test(agents, agent_runs);
+	tcase_add_test(agents, agent_takes_notes);
+	tcase_add_test(agents, agent_gives_input);
+	tcase_add_test(agents, agent_signals_past_input);
+	tcase_add_test(agents, agent_runs_many);
+	tcase_add_test(agents, agent_waits_for_us);
+	tcase_add_test(agents, agent_ends_with_the_run);
+	tcase_add_test(agents, agent_hangs_up);
+	tcase_add_test(agents, agent_wants_a_hello);
+	return agents;
+}
+
 int main(void)
 {
 	Suite *suite = suite_create("remote");
-	TCase *frames = tcase_create("frames"), *agents = tcase_create("agent");
+	TCase *frames = tcase_create("frames");
 	SRunner *runner;
 	int failed;
 
@@ -515,18 +533,9 @@ int main(void)
 	tcase_add_test(frames, hello_of_this_version);
 	tcase_add_loop_test(frames, hello_refuses, 0, 4);
 	suite_add_tcase(suite, frames);
-	tcase_set_timeout(agents, 30);
-	tcase_add_checked_fixture(agents, agent_setup, agent_teardown);
-	tcase_add_test(agents, agent_runs);
-	tcase_add_test(agents, agent_takes_notes);
-	tcase_add_test(agents, agent_gives_input);
-	tcase_add_test(agents, agent_signals_past_input);
-	tcase_add_test(agents, agent_runs_many);
-	tcase_add_test(agents, agent_waits_for_us);
-	tcase_add_test(agents, agent_ends_with_the_run);
-	tcase_add_test(agents, agent_hangs_up);
-	tcase_add_test(agents, agent_wants_a_hello);
-	suite_add_tcase(suite, agents);
+	/* Debian 12's valgrind knows no pidfd_open(2): an agent would never see that a run has ended */
+	if (!getenv("VMF_VALGRIND"))
+		suite_add_tcase(suite, agent_cases());
 	signal(SIGHUP, SIG_DFL); /* what is ignored here, as below nohup, a shell cannot trap */
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
