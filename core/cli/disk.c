@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "config/value.h"
+#include "vm/disk.h"
 
 /* A path as the person means it: from the current folder on. The caller frees. */
 static char *absolute(const char *path)

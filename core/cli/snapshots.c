@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "config/value.h"
+#include "vm/disk.h"
 
 /* "20261125-210400", in local time: sorted by name is sorted by age. */
 static char *default_name(void)

@@ -11,6 +11,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "vm/disk.h"
 #include "vm/steps.h"
 #include "vm/vm.h"
 

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/proc.h"
 #include "config/value.h"
+#include "vm/disk.h"
 #include "vm/plug.h"
 #include "vm/steps.h"
 

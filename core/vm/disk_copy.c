@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "config/value.h"
+#include "vm/disk.h"
 #include "vm/steps.h"
 
 /* ---- in ----------------------------------------------------------------------------------- */

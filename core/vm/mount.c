@@ -21,6 +21,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "vm/disk.h"
 #include "vm/mount.h"
 #include "vm/steps.h"
 

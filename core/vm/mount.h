@@ -3,6 +3,7 @@
 #ifndef VMF_VM_MOUNT_H
 #define VMF_VM_MOUNT_H
 
+#include "vm/disk.h"
 #include "vm/vm.h"
 
 /* Where things of a mounted disk are, all of them lasting: LIB/mounts/NAME/SLOT.* */

@@ -3,6 +3,7 @@
  * A VM's NICs are changed: in its definition, and in the running guest, both or neither. What is typed is a
  * list of NICs as they are to be; those that are so already are left alone.
  */
+#include "vm/disk.h"
 #include "vm/nic.h"
 
 #include <stdlib.h>

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/proc.h"
 #include "qemu/process.h"
+#include "vm/disk.h"
 #include "vm/place.h"
 #include "vm/start.h"
 #include "vm/steps.h"

@@ -22,7 +22,7 @@ extern const struct step step_volume_rename;   /* rename.c */
 extern const struct step step_file_rename;
 extern const struct step step_save_pause;      /* save.c */
 extern const struct step step_save_write;
-extern const struct step step_volume_snapshot; /* snapshot.c */
+extern const struct step step_volume_snapshot; /* snapshot_steps.c */
 extern const struct step step_guest_snapshot;
 extern const struct step step_snapshot_remove;
 extern const struct step step_volume_rollback;

@@ -15,6 +15,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "vm/disk.h"
 #include "vm/journal.h"
 #include "vm/mount.h"
 #include "vm/steps.h"

@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "config/value.h"
+#include "vm/disk.h"
 #include "vm/steps.h"
 
 int vm_volume_look(const struct plugin *plugin, const struct vm_call *call, const char *name,
