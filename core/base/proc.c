@@ -19,7 +19,7 @@
 #include "base/log.h"
 #include "base/str.h"
 
-#define GRACE_MS 5000 /* between asking a program to end and ending it */
+#define GRACE_MS 5000	/* between asking a program to end and ending it */
 #define PROGRESS_MS 500 /* between two looks at how far a program is */
 
 int64_t time_now_ms(void)
