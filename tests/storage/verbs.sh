@@ -210,7 +210,7 @@ ok "$store: the store is made" store_make
 # ---- disks are made, seen, grown, removed -----------------------------------------------------------------
 
 table disks <<END
-cow-clones,live-grow,live-snapshots,map,rename,snapshots,stream qcow2=compress,cow-clones,live-grow,live-snapshots,rename,snapshots,stream raw=live-grow,rename,stream | = can
+cow-clones,live-grow,live-snapshots,map,rename,snapshots,stream zfs=cow-clones,live-grow,live-snapshots,map,own-stream,rename,snapshots,stream qcow2=compress,cow-clones,live-grow,live-snapshots,rename,snapshots,stream raw=live-grow,rename,stream | = can
 0                            | a create --disk 8M --disk 8M
 0,1                          | = disks a
 a-0,a-1                      | = volumes
