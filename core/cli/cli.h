@@ -227,6 +227,7 @@ int verb_qmp(struct cli_call *, struct vmf_error *);
 int verb_sendkey(struct cli_call *, struct vmf_error *);
 int verb_screenshot(struct cli_call *, struct vmf_error *);
 int verb_vnc(struct cli_call *, struct vmf_error *); /* vnc.c */
+int verb_web(struct cli_call *, struct vmf_error *); /* web.c */
 int verb_relay(struct cli_call *, struct vmf_error *); /* relay.c */
 int verb_serial_relay(struct cli_call *, struct vmf_error *);
 int verb_type(struct cli_call *, struct vmf_error *); /* type.c */

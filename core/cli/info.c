@@ -91,7 +91,7 @@ static json_t *get_display(struct info *info)
 	if (!info->vm->display.name)
 		return json_null();
 	if (info->state.pid && plugin && plugin->ops.display.info) {
-		vm_call_display(info->vm, &call);
+		vm_call_display(info->vm, &info->vm->display, &call);
 		if (plugin->ops.display.info(&call.call, &now, &err) < 0)
 			note(info, &err);
 	}

@@ -45,6 +45,20 @@ int serve_allow(struct serve *s, const char *text, struct vmf_error *err)
 	return 0;
 }
 
+int serve_defaults(struct serve *s, const struct vmf_display_info *info, struct vmf_error *err)
+{
+	s->address = info->relay_address ? str_dup(info->relay_address) : NULL;
+	if (info->relay_ports[0])
+		s->ports = (struct net_ports){(uint16_t)info->relay_ports[0], (uint16_t)info->relay_ports[1]};
+	s->many = info->relay & VMF_RELAY_MANY;
+	s->any_user = info->relay & VMF_RELAY_ANY_USER;
+	s->wait_ms = info->relay_timeout_ms;
+	for (const char *const *text = (const char *const *)info->relay_allow; text && *text; text++)
+		if (serve_allow(s, *text, err) < 0)
+			return vmf_context(err, "display: allow");
+	return 0;
+}
+
 int serve_read(struct serve *s, struct cli_call *call, struct vmf_error *err)
 {
 	const char *port = cli_option(call, "--port", 0), *address = cli_option(call, "--bind", 0),
@@ -162,7 +176,7 @@ static int relay(struct serve *s, int until_fd, struct vmf_error *err)
 		.wait_ms = s->wait_ms,
 		.until_fd = until_fd,
 		.most = s->most};
-	int how = relay_run(&o, err);
+	int how = s->run ? s->run(s, &o, err) : relay_run(&o, err);
 
 	s->listener = -1;
 	if (s->over)
@@ -178,10 +192,11 @@ static void say(const struct serve *s, pid_t pid)
 	autofree char *how = text_of_how(s);
 
 	out_result(s->call,
-		json_pack("{s:s, s:s, s:i, s:b, s:i, s:s*}", "relay", s->kind, "address", address, "port",
-			(int)net_port(bound), "once", !s->many, "pid", (int)pid, "password", s->password),
-		"%s: %s %s%s%s", s->what, where, how, s->password ? "; the password is " : "",
-		s->password ? s->password : "");
+		json_pack("{s:s, s:s, s:i, s:b, s:i, s:s*, s:s*}", "relay", s->kind, "address", address,
+			"port", (int)net_port(bound), "once", !s->many, "pid", (int)pid, "password",
+			s->password, "url", s->url),
+		"%s: %s %s%s%s", s->what, s->url ? s->url : where, how,
+		s->password ? "; the password is " : "", s->password ? s->password : "");
 	fflush(stdout);
 }
 
@@ -304,4 +319,5 @@ void serve_free(struct serve *s)
 	free(s->address);
 	free(s->allow);
 	free(s->password);
+	free(s->url);
 }

@@ -19,9 +19,12 @@ struct serve {
 	struct net_range *allow;
 	size_t n_allow;
 	char *password;      /* shown to the person, or NULL */
+	char *url;           /* the same; what is to be opened, in place of an address */
 	size_t most;         /* clients at once, 0: as relay_run() has it */
 	/* The far end, as in struct relay_options; DATA is this struct. */
 	int (*open)(void *data, int client);
+	/* What relays, as relay_run() does, where that is not it; or NULL. */
+	int (*run)(struct serve *serve, const struct relay_options *options, struct vmf_error *err);
 	/* The relay ends (in whatever process it has run), or NULL. */
 	void (*over)(struct serve *serve);
 	/* Ours. */
@@ -43,6 +46,8 @@ struct serve {
 bool serve_is_asked(const struct cli_call *call);
 /* One more who may come. */
 int serve_allow(struct serve *serve, const char *text, struct vmf_error *err);
+/* How the plugin of a display says that its relays are. */
+int serve_defaults(struct serve *serve, const struct vmf_display_info *info, struct vmf_error *err);
 /* Reads the options over what SERVE says already. */
 int serve_read(struct serve *serve, struct cli_call *call, struct vmf_error *err);
 /* In a dry run: notes what would be done, and true. */

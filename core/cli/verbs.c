@@ -117,6 +117,10 @@ static const struct cli_option vnc_options[] = {
 	{"--password", NULL, "a new password for this relay, where the display asks for one", NULL},
 	{"--viewer", "PROGRAM", "show it with that, in place of the configured one", NULL},
 };
+static const struct cli_option web_options[] = {
+	SERVE_OPTIONS,
+	{"--password", NULL, "a new password for it, where the display asks for one", NULL},
+};
 static const struct cli_option relay_options[] = {SERVE_OPTIONS};
 static const struct cli_option type_options[] = {
 	{"--enter", NULL, "press Enter behind it", NULL},
@@ -285,6 +289,8 @@ const struct cli_verb cli_verbs[] = {
 	{"vnc", NULL, ARGS_NONE, "[--port PORT[-PORT]] [--many] [--detach]",
 		"its screen: in a viewer, or by TCP for those who come", OPTIONS(vnc_options), VERB_LIVE,
 		verb_vnc},
+	{"web", NULL, ARGS_NONE, "[--port PORT[-PORT]] [--many] [--detach]", "its screen in a browser",
+		OPTIONS(web_options), VERB_LIVE, verb_web},
 	{"relay", NULL, ARGS_ONE, "GUEST-PORT [--port PORT[-PORT]] [--many]",
 		"a TCP port of the guest, for those who come", OPTIONS(relay_options), VERB_LIVE, verb_relay},
 	{"lock", NULL, ARGS_NONE, "", "forbid changes", NO_OPTIONS, 0, verb_lock},

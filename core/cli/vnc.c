@@ -10,20 +10,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/proc.h"
+#include "cli/screen.h"
 #include "cli/serve.h"
 #include "cli/talk.h"
 #include "cli/viewer.h"
 
-#define HAND_OVER_MS 300 /* others wait meanwhile */
-#define ANSWER_MS 5000
-#define PASSWORD_LENGTH 8 /* VNC looks at no more */
-#define LOGIN_S 20	  /* how long the password holds once the one client is there */
+#define LOGIN_S 20 /* how long the password holds once the one client is there */
 
 /* Where the screen is, and how it goes there. */
 struct vnc {
@@ -32,85 +29,7 @@ struct vnc {
 	bool wants_password;
 };
 
-/* ---- the display -------------------------------------------------------------------------- */
-
-static int look(struct vm *vm, struct vmf_display_info *info, struct vmf_error *err)
-{
-	const struct plugin *plugin;
-	struct vm_call call;
-
-	memset(info, 0, sizeof(*info));
-	info->size = sizeof(*info);
-	if (!vm->display.name)
-		return vmf_fail(err, VMF_E_NOT_FOUND, 0,
-			"`set display_default=vnc-unix` gives it one at its next start",
-			"vm \"%s\" has no display", vm->name);
-	if (vm_resolve(vm, err) < 0)
-		return -1;
-	plugin = vm->display.plugin;
-	vm_call_display(vm, &call);
-	if (plugin->ops.display.info && plugin->ops.display.info(&call.call, info, err) < 0)
-		return vmf_context(err, "vm \"%s\": display: %s", vm->name, plugin->name);
-	if (!str_equal(info->type, "vnc"))
-		return vmf_fail(err, VMF_E_UNSUPPORTED, 0, info->how,
-			"vm \"%s\": its display (%s) is not VNC", vm->name, plugin->name);
-	return 0;
-}
-
-/* A stream to the display, past QEMU's monitor; -1 and errno. */
-static int open_socket(struct vm *vm)
-{
-	const struct plugin *plugin = vm->display.plugin;
-	struct vmf_error err = VMF_ERROR_INIT;
-	struct vm_call call;
-	int fd = -1;
-
-	errno = ECONNREFUSED;
-	if (!plugin->ops.display.open)
-		return -1;
-	vm_call_display(vm, &call);
-	call.call.deadline_ms = time_now_ms() + HAND_OVER_MS;
-	if (plugin->ops.display.open(&call.call, &fd, &err) < 0) {
-		log_info("vm \"%s\": %s", vm->name, err.message);
-		errno = err.code == VMF_E_TIMEOUT ? EAGAIN : ECONNREFUSED;
-		error_clear(&err);
-		return -1;
-	}
-	return fd;
-}
-
-/* ---- hand-over ----------------------------------------------------------------------------- */
-
-static int ask(struct vm *vm, const char *command, json_t *arguments, struct vmf_error *err)
-{
-	return qmp_command(vm->qmp, command, arguments, NULL, time_now_ms() + HAND_OVER_MS, err);
-}
-
-static int hand_over(struct vm *vm, int client, struct vmf_error *err)
-{
-	struct vmf_error ignored = VMF_ERROR_INIT;
-
-	if (vm_qmp(vm, time_now_ms() + HAND_OVER_MS, err) < 0 ||
-		qmp_command_fd(vm->qmp, "getfd", json_pack("{s:s}", "fdname", "vmf-client"), client, NULL,
-			time_now_ms() + HAND_OVER_MS, err) < 0)
-		return -1;
-	if (ask(vm, "add_client", json_pack("{s:s, s:s}", "protocol", "vnc", "fdname", "vmf-client"), err) ==
-		0)
-		return 0;
-	ask(vm, "closefd", json_pack("{s:s}", "fdname", "vmf-client"), &ignored);
-	error_clear(&ignored);
-	return -1;
-}
-
-static void expire(struct vm *vm, const char *when)
-{
-	struct vmf_error ignored = VMF_ERROR_INIT;
-
-	if (vm_qmp(vm, time_now_ms() + HAND_OVER_MS, &ignored) == 0)
-		ask(vm, "expire_password", json_pack("{s:s, s:s}", "protocol", "vnc", "time", when),
-			&ignored);
-	error_clear(&ignored);
-}
+/* ---- clients --------------------------------------------------------------------------------- */
 
 static int open_display(void *data, int client)
 {
@@ -119,16 +38,16 @@ static int open_display(void *data, int client)
 	struct vmf_error err = VMF_ERROR_INIT;
 	int fd = RELAY_TAKEN;
 
-	if (hand_over(vm, client, &err) < 0) {
+	if (screen_hand_over(vm, client, &err) < 0) {
 		log_info("vm \"%s\": not handed over: %s", vm->name, err.message);
-		fd = open_socket(vm);
+		fd = screen_open(vm);
 		if (fd < 0 && (err.code == VMF_E_TIMEOUT || err.code == VMF_E_BUSY))
 			errno = EAGAIN; /* another vmf has the monitor */
 	}
 	if (fd == RELAY_TAKEN && v->wants_password && !v->serve.many) {
 		autofree char *soon = str_printf("+%d", LOGIN_S);
 
-		expire(vm, soon);
+		screen_expire(vm, soon);
 	}
 	if (fd != -1 || errno != EAGAIN) {
 		int saved = errno;
@@ -140,46 +59,11 @@ static int open_display(void *data, int client)
 	return fd;
 }
 
-/* ---- the password ------------------------------------------------------------------------- */
-
-static char *new_password(void)
-{
-	static const char letters[] = "abcdefghijkmnpqrstuvwxyz23456789";
-	unsigned char bytes[PASSWORD_LENGTH];
-	char *text = mem_alloc(PASSWORD_LENGTH + 1);
-
-	if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes))
-		abort();
-	for (size_t i = 0; i < sizeof(bytes); i++)
-		text[i] = letters[bytes[i] % (sizeof(letters) - 1)];
-	return text;
-}
-
 static int set_password(struct vnc *v, struct vmf_error *err)
 {
-	struct vm *vm = v->serve.call->vm;
-	int64_t deadline = time_now_ms() + ANSWER_MS;
-	autofree char *until = v->serve.wait_ms && !v->serve.many
-				       ? str_printf("+%lld", (long long)v->serve.wait_ms / 1000 + 1)
-				       : str_dup("never");
+	struct serve *s = &v->serve;
 
-	v->serve.password = new_password();
-	if (vm_qmp(vm, deadline, err) < 0)
-		return -1;
-	if (qmp_command(vm->qmp, "set_password",
-		    json_pack("{s:s, s:s, s:s}", "protocol", "vnc", "password", v->serve.password,
-			    "connected", "keep"),
-		    NULL, deadline, err) == 0 &&
-		qmp_command(vm->qmp, "expire_password",
-			json_pack("{s:s, s:s}", "protocol", "vnc", "time", until), NULL, deadline, err) == 0)
-		return 0;
-	if (err->message && strstr(err->message, "Could not set password")) {
-		error_clear(err);
-		vmf_fail(err, VMF_E_UNSUPPORTED, 0,
-			"display { vnc-tcp { password = yes } } in its definition, and start it anew",
-			"its display asks for no password");
-	}
-	return vmf_context(err, "vm \"%s\"", vm->name);
+	return screen_set_password(s->call->vm, s->many ? 0 : s->wait_ms, &s->password, err);
 }
 
 /* Nobody shall come by it later: the next relay makes another. */
@@ -190,32 +74,24 @@ static void over(struct serve *s)
 
 	vm_state_of(vm, &state);
 	if (s->many && state.phase == VM_ALIVE)
-		expire(vm, "now");
+		screen_expire(vm, "now");
 	vm_qmp_close(vm);
 }
 
 /* ---- by TCP -------------------------------------------------------------------------------- */
 
-/* What the display says of its relays. */
+/* What the display says of its relays, if it is made for them. */
 static int take_defaults(struct vnc *v, struct vmf_error *err)
 {
-	const struct vmf_display_info *info = &v->info;
 	struct serve *s = &v->serve;
 
 	s->kind = "vnc";
 	s->open = open_display;
-	s->address = str_dup(info->relay_address);
 	s->ports = (struct net_ports){5900, 5999};
-	if (info->relay_ports[0])
-		s->ports = (struct net_ports){(uint16_t)info->relay_ports[0], (uint16_t)info->relay_ports[1]};
-	s->many = info->relay & VMF_RELAY_MANY;
-	s->any_user = info->relay & VMF_RELAY_ANY_USER;
-	s->wait_ms = info->relay_timeout_ms;
-	v->wants_password = info->relay & VMF_RELAY_PASSWORD;
-	for (const char *const *text = (const char *const *)info->relay_allow; text && *text; text++)
-		if (serve_allow(s, *text, err) < 0)
-			return vmf_context(err, "display: allow");
-	return 0;
+	if (!(v->info.relay & VMF_RELAY_OFFERED))
+		return 0;
+	v->wants_password = v->info.relay & VMF_RELAY_PASSWORD;
+	return serve_defaults(s, &v->info, err);
 }
 
 static int serve(struct cli_call *call, struct vnc *v, struct vmf_error *err)
@@ -343,7 +219,7 @@ int verb_vnc(struct cli_call *call, struct vmf_error *err)
 	if (viewer && is_relay)
 		return vmf_fail(err, VMF_E_USAGE, 0, "a viewer has a relay of its own where it needs one",
 			"--viewer does not go with the options of a relay");
-	if (talk_need(call->vm, false, err) < 0 || look(call->vm, &v.info, err) < 0)
+	if (talk_need(call->vm, false, err) < 0 || screen_look(call->vm, &v.info, err) < 0)
 		return -1;
 	rc = take_defaults(&v, err);
 	if (rc == 0 && (is_relay || (!viewer && (v.info.relay & VMF_RELAY_OFFERED) && !viewer_has_screen())))

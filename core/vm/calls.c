@@ -230,9 +230,9 @@ void vm_call_nic(struct vm *vm, const struct vm_nic *nic, struct vm_call *call)
 	fill(vm, nic->opts, nic->instance, nic->slot, nic->index, call);
 }
 
-void vm_call_display(struct vm *vm, struct vm_call *call)
+void vm_call_display(struct vm *vm, const struct vm_display *display, struct vm_call *call)
 {
-	fill(vm, vm->display.opts, vm->display.name, "display", 0, call);
+	fill(vm, display->opts, display->name, "display", 0, call);
 }
 
 /* ---- calls of tear-down ------------------------------------------------------------------- */

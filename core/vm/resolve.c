@@ -125,6 +125,16 @@ char *vm_next_volume(struct vm *vm, const char *instance, struct vmf_error *err)
 	return str_printf("%s-%d", prefix, next);
 }
 
+int vm_display_resolve(struct vm *vm, struct vm_display *d, struct vmf_error *err)
+{
+	const struct conf_section *section = conf_find(vm->root, "display", NULL), *layers[1];
+
+	d->plugin = plugin_get(VMF_DISPLAY, d->name, err);
+	layers[0] = section ? conf_find(section, d->name, NULL) : NULL;
+	d->opts = d->plugin ? conf_opts_resolve(&d->plugin->desc, layers, 1, err) : NULL;
+	return d->opts ? 0 : vmf_context(err, "vm \"%s\": display", vm->name);
+}
+
 int vm_resolve(struct vm *vm, struct vmf_error *err)
 {
 	vm->seen.is_fresh = false;
@@ -146,17 +156,8 @@ int vm_resolve(struct vm *vm, struct vmf_error *err)
 			    err) < 0)
 			return vmf_context(err, "vm \"%s\": nic \"%s\"", vm->name, n->title);
 	}
-	if (vm->display.name) {
-		const struct conf_section *section = conf_find(vm->root, "display", NULL), *layers[1];
-
-		vm->display.plugin = plugin_get(VMF_DISPLAY, vm->display.name, err);
-		if (!vm->display.plugin)
-			return vmf_context(err, "vm \"%s\": display", vm->name);
-		layers[0] = section ? conf_find(section, vm->display.name, NULL) : NULL;
-		vm->display.opts = conf_opts_resolve(&vm->display.plugin->desc, layers, 1, err);
-		if (!vm->display.opts)
-			return vmf_context(err, "vm \"%s\": display", vm->name);
-	}
+	if (vm->display.name && vm_display_resolve(vm, &vm->display, err) < 0)
+		return -1;
 	vm->is_resolved = true;
 	return 0;
 }

@@ -118,7 +118,7 @@ static int display_prepare(struct vm *vm, json_t *args, void *data, struct vmf_e
 	(void)args;
 	if (!vm->display.plugin->ops.display.prepare)
 		return 0;
-	vm_call_display(vm, &call);
+	vm_call_display(vm, &vm->display, &call);
 	s->display.size = sizeof(s->display);
 	if (vm->display.plugin->ops.display.prepare(&call.call, &s->display, err) < 0)
 		return vmf_context(err, "display: %s", vm->display.name);
@@ -247,7 +247,7 @@ static int check(struct vm *vm, struct vmf_error *err)
 			return vmf_context(err, "nic \"%s\": %s", n->title, n->plugin->name);
 	}
 	if (vm->display.plugin && vm->display.plugin->ops.display.check) {
-		vm_call_display(vm, &call);
+		vm_call_display(vm, &vm->display, &call);
 		if (vm->display.plugin->ops.display.check(&call.call, err) < 0)
 			return vmf_context(err, "display: %s", vm->display.name);
 	}

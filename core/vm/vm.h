@@ -144,6 +144,8 @@ void vm_free(struct vm *vm);
 struct vm_disk *vm_add_disk(struct vm *vm, const char *title);
 /* Loads the plugins of disks, NICs and display and finds the VM's volumes. */
 int vm_resolve(struct vm *vm, struct vmf_error *err);
+/* The plugin and options of the display that DISPLAY names, as the VM's definition has it; its opts are the caller's. */
+int vm_display_resolve(struct vm *vm, struct vm_display *display, struct vmf_error *err);
 /* Names of all defined VMs, sorted. */
 int vm_names(struct ctx *ctx, struct strv *names, struct vmf_error *err);
 /* "class-NAME" or "NAME": what the VM's volumes are called, but for their number. */
@@ -189,7 +191,7 @@ struct vm_call {
 };
 void vm_call_disk(struct vm *vm, const struct vm_disk *disk, struct vm_call *call);
 void vm_call_nic(struct vm *vm, const struct vm_nic *nic, struct vm_call *call);
-void vm_call_display(struct vm *vm, struct vm_call *call);
+void vm_call_display(struct vm *vm, const struct vm_display *display, struct vm_call *call);
 /* What the store says of the volume NAME; all 0 if it is not there. Lives as long as the VM. (volume.c) */
 int vm_volume_look(const struct plugin *plugin, const struct vm_call *call, const char *name, struct vmf_volume *volume,
 	struct vmf_error *err);

@@ -525,6 +525,30 @@ struct vmf_display_info {
 #define VMF_RELAY_PASSWORD 0x4u /* QEMU wants a password, which the relay makes */
 #define VMF_RELAY_ANY_USER 0x8u /* also other users of this machine may come */
 
+/* How a relay that is not of VNC's own protocol serves those who come, as a browser; all calls are the host's. */
+struct vmf_serve {
+	uint32_t size;
+	int listener;        /* listening and non-blocking: the plugin's, which closes it at its end */
+	int until_fd;        /* end once it is readable */
+	uint32_t is_many;    /* serve all who come; else one, and end with that one */
+	int64_t wait_ms;     /* end if nobody sees the screen for so long; 0: never */
+	const char *token;   /* who does not know it is sent away */
+	void *data;          /* for the calls */
+	/* 0: end, as somebody wants it; to be asked at least every second. */
+	int (*goes_on)(void *data);
+	/* May that peer (a struct sockaddr) come? 0: no. */
+	int (*admits)(void *data, const void *peer, uint32_t length);
+	/* A connected, non-blocking stream to the screen for that peer, who has shown the token: becomes the plugin's.
+	 * -1: there is none, and the host has said why. */
+	int (*open)(void *data, const void *peer, uint32_t length);
+	uint32_t end;        /* set by the plugin: VMF_END_* */
+};
+
+#define VMF_END_SERVED 0u /* one came, and is gone */
+#define VMF_END_NOBODY 1u /* wait_ms are over */
+#define VMF_END_UNTIL 2u  /* until_fd */
+#define VMF_END_WANTED 3u /* goes_on said so */
+
 struct vmf_display_ops {
 	uint32_t size;
 	int (*check)(const struct vmf_call *c, struct vmf_error *err);
@@ -535,6 +559,12 @@ struct vmf_display_ops {
 	int (*info)(const struct vmf_call *c, struct vmf_display_info *info, struct vmf_error *err);
 	/* A connected stream to the running VM's display, for a viewer or a relay. */
 	int (*open)(const struct vmf_call *c, int *fd, struct vmf_error *err);
+	/* From here on only in plugins that serve screens themselves, of whatever VM. What a person opens to see the screen
+	 * that is served there; *url from host->alloc(). Fails if serve() would: VMF_E_MISSING, ... */
+	int (*url)(const struct vmf_call *c, const char *address, uint32_t port, const char *token, const char **url,
+		struct vmf_error *err);
+	/* Serves until an end. */
+	int (*serve)(const struct vmf_call *c, struct vmf_serve *serve, struct vmf_error *err);
 };
 
 /* ---- placement ---------------------------------------------------------------------------- */
