@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* send, qmp, sendkey: one request to QEMU and its answer. */
+/* send, qmp, sendkey, guest-agent: one request, and its answer. */
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,9 +10,11 @@
 #include "base/tty.h"
 #include "cli/cli.h"
 #include "cli/talk.h"
+#include "vm/guest.h"
 
 #define ANSWER_MS 60000
-#define HOLD_MS 30 /* QEMU lets so much time pass after a key goes down, and after it goes up */
+#define SILENCE_MS 1000 /* what should not answer has not done so then */
+#define HOLD_MS 30	/* QEMU lets so much time pass after a key goes down, and after it goes up */
 
 /* ---- send --------------------------------------------------------------------------------- */
 
@@ -112,6 +114,43 @@ int verb_qmp(struct cli_call *call, struct vmf_error *err)
 		print_answer(call, json);
 	json_decref(json);
 	return error ? -1 : 0;
+}
+
+/* ---- the guest agent ---------------------------------------------------------------------- */
+
+/* These answer only if they fail. */
+static bool has_no_answer(const char *command)
+{
+	return str_equal(command, "guest-shutdown") || str_starts(command, "guest-suspend-");
+}
+
+int verb_guest_agent(struct cli_call *call, struct vmf_error *err)
+{
+	autofree char *line = qmp_line(call->args.items[0], err);
+	json_t *json = line ? json_loads(line, 0, NULL) : NULL, *answer = NULL;
+	const char *command = json_string_value(json_object_get(json, "execute"));
+	int rc = -1;
+
+	if (!command) {
+		json_decref(json);
+		return line ? vmf_fail(err, VMF_E_USAGE, 0, "as in '{\"execute\": \"guest-info\"}'",
+				      "guest-agent: no JSON object with \"execute\"")
+			    : -1;
+	}
+	if (out_dry(call, "send to the guest agent: %s", line))
+		rc = 0;
+	else if (talk_need(call->vm, true, err) == 0)
+		rc = vm_guest_ask(call->vm, command, json_incref(json_object_get(json, "arguments")), &answer,
+			time_now_ms() + (has_no_answer(command) ? SILENCE_MS : ANSWER_MS), err);
+	if (rc < 0 && err->code == VMF_E_TIMEOUT && has_no_answer(command)) {
+		error_clear(err);
+		rc = 0;
+	}
+	if (answer)
+		print_answer(call, answer);
+	json_decref(answer);
+	json_decref(json);
+	return rc;
 }
 
 /* ---- sendkey ------------------------------------------------------------------------------ */

@@ -137,6 +137,9 @@ struct stream_options {
 	size_t first_length;
 	size_t first_old;    /* how much of it UNTIL does not look through */
 	int log_fd;          /* what the other side says is written there, too; 0: nowhere */
+	/* If our input is a terminal: called at the beginning, and when it has another size; or NULL. */
+	void (*resized)(void *data);
+	void *data;
 };
 
 enum stream_end {
@@ -224,6 +227,7 @@ int verb_console(struct cli_call *, struct vmf_error *); /* talk.c */
 int verb_monitor(struct cli_call *, struct vmf_error *);
 int verb_send(struct cli_call *, struct vmf_error *);
 int verb_qmp(struct cli_call *, struct vmf_error *);
+int verb_guest_agent(struct cli_call *, struct vmf_error *);
 int verb_sendkey(struct cli_call *, struct vmf_error *);
 int verb_screenshot(struct cli_call *, struct vmf_error *);
 int verb_vnc(struct cli_call *, struct vmf_error *); /* vnc.c */

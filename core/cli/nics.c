@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "config/value.h"
+#include "vm/guest.h"
 #include "vm/nic.h"
 
 /* ---- what is ------------------------------------------------------------------------------ */
@@ -32,8 +33,8 @@ json_t *nic_json(struct vm *vm, const struct vm_nic *n, bool is_running, struct 
 	struct vmf_nic nic = {.size = sizeof(nic), .mac = n->mac, .model = n->model, .segment = n->segment};
 	struct vmf_nic_info now = {.size = sizeof(now), .segment = n->segment};
 	struct vm_call call;
-	json_t *json = json_pack("{s:s, s:s*, s:s, s:s, s:b}", "nic", n->title, "network", n->instance, "mac",
-		n->mac, "model", n->model, "link", n->is_linked);
+	json_t *in_guest, *json = json_pack("{s:s, s:s*, s:s, s:s, s:b}", "nic", n->title, "network",
+				  n->instance, "mac", n->mac, "model", n->model, "link", n->is_linked);
 
 	if (is_running && n->plugin && n->plugin->ops.network.info) {
 		vm_call_nic(vm, n, &call);
@@ -42,7 +43,10 @@ json_t *nic_json(struct vm *vm, const struct vm_nic *n, bool is_running, struct 
 	json_object_set_new(json, "plugin", out_string(n->plugin ? n->plugin->name : NULL));
 	json_object_set_new(json, "segment", out_string(now.segment));
 	json_object_set_new(json, "interface", out_string(now.ifname));
-	json_object_set_new(json, "addresses", words_json(now.addresses));
+	in_guest = is_running ? vm_guest_addresses(vm, n->mac) : NULL;
+	json_object_set_new(json, "addresses",
+		json_array_size(in_guest) ? json_incref(in_guest) : words_json(now.addresses));
+	json_decref(in_guest);
 	json_object_set_new(json, "forwards", words_json(now.forwards));
 	set_count(json, "rx_bytes", now.ifname != NULL, now.rx_bytes);
 	set_count(json, "tx_bytes", now.ifname != NULL, now.tx_bytes);

@@ -230,6 +230,8 @@ static int read_signal(struct stream *s, struct vmf_error *err)
 		tty_raw_again();
 	} else if (info.ssi_signo == SIGCONT) {
 		tty_raw_again();
+	} else if (info.ssi_signo == SIGWINCH) {
+		s->options->resized(s->options->data);
 	} else {
 		log_interrupted = (int)info.ssi_signo;
 		return vmf_fail(err, VMF_E_FAILED, 0, NULL, "interrupted");
@@ -373,6 +375,8 @@ static int hold_signals(struct stream *s, sigset_t *before, struct vmf_error *er
 	sigemptyset(&set);
 	for (size_t i = 0; i < VMF_COUNT(held); i++)
 		sigaddset(&set, held[i]);
+	if (s->is_terminal && s->options->resized)
+		sigaddset(&set, SIGWINCH);
 	sigprocmask(SIG_BLOCK, &set, before);
 	s->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (s->signals < 0)
@@ -424,6 +428,8 @@ int stream_attach(int fd, const struct stream_options *options, struct vmf_error
 		rc = tty_raw(STDIN_FILENO, err);
 	else
 		tty_want("bytes");
+	if (rc == 0 && s->is_terminal && options->resized)
+		options->resized(options->data);
 	if (rc == 0 && options->first_length)
 		show(s, options->first, options->first_length, options->first_old);
 	while (rc == 0 && !is_over(s))

@@ -22,6 +22,7 @@
 #include "cli/talk.h"
 #include "config/value.h"
 #include "qemu/qmp_wire.h"
+#include "vm/guest.h"
 
 #define ANSWER_MS 5000
 #define FREE_MS 1000 /* until QEMU has noticed that the client before us is gone */
@@ -319,6 +320,23 @@ static int talk(struct cli_call *call, const struct talk_line *line, struct stre
 	return 0;
 }
 
+/* Where the console's terminal is shown; a guest that cannot be told how large that is is not asked again. */
+struct console_size {
+	struct vm *vm;
+	unsigned port;
+	bool is_deaf;
+};
+
+static void tell_size(void *data)
+{
+	struct console_size *c = data;
+	struct winsize size;
+
+	if (c->is_deaf || ioctl(STDIN_FILENO, TIOCGWINSZ, &size) < 0 || !size.ws_row || !size.ws_col)
+		return;
+	c->is_deaf = !vm_guest_set_size(c->vm, c->port, size.ws_row, size.ws_col);
+}
+
 int talk_serial(struct vm *vm, const char *number, struct talk_line *line, struct vmf_error *err)
 {
 	int64_t port = 0, ports = conf_number(vm->root, "serial");
@@ -337,7 +355,8 @@ int talk_serial(struct vm *vm, const char *number, struct talk_line *line, struc
 int verb_console(struct cli_call *call, struct vmf_error *err)
 {
 	const char *history_option = cli_option(call, "--history", 0);
-	struct stream_options o = {.linger_ms = CONSOLE_LINGER_MS};
+	struct console_size size = {.vm = call->vm};
+	struct stream_options o = {.linger_ms = CONSOLE_LINGER_MS, .data = &size};
 	struct talk_line line;
 	int64_t history = 0;
 
@@ -345,6 +364,9 @@ int verb_console(struct cli_call *call, struct vmf_error *err)
 		(history_option && parse_number("--history", history_option, LINES_MAX, &history, err) < 0) ||
 		talk_serial(call->vm, cli_option(call, "--port", 0), &line, err) < 0)
 		return -1;
+	size.port = (unsigned)line.lock_byte;
+	if (!cli_option(call, "--watch", 0) && vm_has_guest_agent(call->vm))
+		o.resized = tell_size;
 	if (cli_option(call, "--watch", 0)) /* our own input says nothing about when to leave */
 		o.linger_ms = INT64_MAX / 4;
 	return talk(call, &line, &o, (size_t)history, err);

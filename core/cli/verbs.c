@@ -280,6 +280,8 @@ const struct cli_verb cli_verbs[] = {
 	{"send", NULL, ARGS_ONE, "HMP", "one line to QEMU's monitor", NO_OPTIONS, VERB_LIVE, verb_send},
 	{"qmp", NULL, ARGS_ONE, "JSON", "one command to QMP: a name or a JSON object", NO_OPTIONS, VERB_LIVE,
 		verb_qmp},
+	{"guest-agent", NULL, ARGS_ONE, "JSON", "one command to QEMU's guest agent: a name or a JSON object",
+		NO_OPTIONS, VERB_LIVE, verb_guest_agent},
 	{"sendkey", NULL, ARGS_ONE, "KEYS", "press keys: ctrl-alt-delete", NO_OPTIONS, VERB_LIVE,
 		verb_sendkey},
 	{"type", NULL, ARGS_ONE, "TEXT [--enter]", "type text, as on a US keyboard", OPTIONS(type_options),

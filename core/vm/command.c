@@ -206,6 +206,18 @@ static void socket_chardev(
 	qemu_args_add(&s->args, "-chardev", value.data);
 }
 
+/* The guest sees a port of that name, which its agent looks for. */
+static void add_agent(struct vm *vm, struct start *s)
+{
+	if (!conf_number(vm->root, "guest_agent"))
+		return;
+	socket_chardev(vm, s, "agent", "ga", s->agent_fd, "");
+	command_device(s, json_pack("{s:s, s:s}", "driver", "virtio-serial-pci", "id", "agent-bus"));
+	command_device(
+		s, json_pack("{s:s, s:s, s:s, s:s, s:s}", "driver", "virtserialport", "id", "agent-port",
+			   "bus", "agent-bus.0", "chardev", "agent", "name", "org.qemu.guest_agent.0"));
+}
+
 /* NAME: below the run folder if DIR_FD says so. */
 static int log_fdset(
 	struct vm *vm, struct start *s, const char *name, int dir_fd, char **extra, struct vmf_error *err)
@@ -421,6 +433,7 @@ int command_build(struct vm *vm, struct start *s, struct vmf_error *err)
 		command_device(s,
 			json_pack("{s:s, s:s, s:s}", "driver", "usb-tablet", "id", "tablet", "bus", "usb.0"));
 	}
+	add_agent(vm, s);
 	if (conf_number(vm->root, "rng"))
 		command_device(s, json_pack("{s:s, s:s}", "driver", "virtio-rng-pci", "id", "rng"));
 	if (add_cdrom(vm, s, err) < 0 || command_disks(vm, s, err) < 0 || command_nics(vm, s, err) < 0 ||

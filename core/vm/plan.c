@@ -310,9 +310,16 @@ int plan_run(struct plan *plan, void *data, bool keep, struct vmf_error *err)
 		return 0;
 	return journal_remove(plan->vm, plan->path, plan->also, rc < 0 ? NULL : err) < 0 ? -1 : rc;
 undo:
-	/* a forward plan that cannot go on ends here: what is done stays done, and the person decides */
-	if (plan->forward || planned_undo(plan->vm, &plan->steps, i) == 0)
+	if (plan->forward) {
+		/* one that stops half way is gone on with once more by the next command; if that fails, too,
+		 * the person decides */
+		if (i > 1 && plan->lasting)
+			log_warn("vm \"%s\": the next command on it tries to finish this", plan->vm->name);
+		else
+			journal_remove(plan->vm, plan->path, plan->also, NULL);
+	} else if (planned_undo(plan->vm, &plan->steps, i) == 0) {
 		journal_remove(plan->vm, plan->path, plan->also, NULL);
+	}
 	return -1;
 }
 

@@ -46,6 +46,7 @@ static const struct vmf_option root_options[] = {
 	OPT("boot", STRING, NULL, "boot order as QEMU writes it: c disk, d CD, n network"),
 	OPT("tablet", BOOL, "yes", "a USB tablet: the pointer is where the viewer's is"),
 	OPT("rng", BOOL, "yes", "a virtio random number generator"),
+	OPT("guest_agent", BOOL, "no", "a channel for QEMU's guest agent, which knows the guest's addresses"),
 	OPT_RANGE("serial", INT, "1", 0, 4, "number of serial ports"),
 	OPT_ENUM("rtc", "utc", "utc|localtime", "what the guest's clock shows"),
 	OPT_ENUM("vga", "std", "std|virtio|qxl|vmware|cirrus|none", "the graphics card"),

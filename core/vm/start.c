@@ -152,7 +152,7 @@ static void start_init(
 	s->blocks = mem_alloc(vm->n_disks * sizeof(*s->blocks));
 	s->netdevs = mem_alloc(vm->n_nics * sizeof(*s->netdevs));
 	s->saved_fd = s->pidfd = -1;
-	s->qmp_fd = s->events_fd = s->hmp_fd = -1;
+	s->qmp_fd = s->events_fd = s->hmp_fd = s->agent_fd = -1;
 	for (int i = 0; i < SERIAL_MAX; i++)
 		s->serial_fds[i] = -1;
 }

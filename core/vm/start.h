@@ -16,7 +16,7 @@ struct start {
 	struct vmf_display display;
 	struct qemu_args args;
 	bool is_dry;
-	int qmp_fd, events_fd, hmp_fd, serial_fds[SERIAL_MAX]; /* bound sockets; owned by args once given */
+	int qmp_fd, events_fd, hmp_fd, agent_fd, serial_fds[SERIAL_MAX]; /* bound sockets; owned by args once given */
 	bool from_saved;             /* it goes on from saved memory */
 	json_t *places;              /* then: where its devices were (see save.c), or NULL */
 	int saved_fd;                /* that memory, until args owns it, or -1 */

@@ -110,6 +110,8 @@ static int bind_sockets(struct vm *vm, struct start *s, struct vmf_error *err)
 	if (bind_socket(vm, "qmp", &s->qmp_fd, err) < 0 || bind_socket(vm, "ev", &s->events_fd, err) < 0 ||
 		bind_socket(vm, "hmp", &s->hmp_fd, err) < 0)
 		return -1;
+	if (conf_number(vm->root, "guest_agent") && bind_socket(vm, "ga", &s->agent_fd, err) < 0)
+		return -1;
 	for (int i = 0; i < (int)conf_number(vm->root, "serial") && i < SERIAL_MAX; i++) {
 		char name[4] = {'s', (char)('0' + i), '\0'};
 
@@ -180,7 +182,7 @@ static int spawn(struct vm *vm, json_t *args, void *data, struct vmf_error *err)
 	struct qemu_spawn spawn = {.args = &s->args, .uid = vm->qemu_uid, .gid = vm->qemu_gid};
 	autoclose int log_fd = -1;
 	autoclose int pid_fd = -1;
-	int listen_fds[3 + SERIAL_MAX];
+	int listen_fds[4 + SERIAL_MAX];
 	gid_t group;
 
 	(void)args;
@@ -195,6 +197,8 @@ static int spawn(struct vm *vm, json_t *args, void *data, struct vmf_error *err)
 	listen_fds[spawn.n_listen_fds++] = s->qmp_fd;
 	listen_fds[spawn.n_listen_fds++] = s->events_fd;
 	listen_fds[spawn.n_listen_fds++] = s->hmp_fd;
+	if (s->agent_fd >= 0)
+		listen_fds[spawn.n_listen_fds++] = s->agent_fd;
 	for (int i = 0; i < (int)conf_number(vm->root, "serial"); i++)
 		listen_fds[spawn.n_listen_fds++] = s->serial_fds[i];
 	spawn.program = s->args.argv.items[0];

@@ -46,14 +46,20 @@ int fq_qemu_img(struct fq_store *s, const char *const *argv, int64_t timeout_ms,
 	return s->h->fail(err, VMF_E_FAILED, 0, NULL, "qemu-img %s failed: %s", argv[1], words);
 }
 
+void fq_give_back_leaks(struct fq_store *s, const struct fq_volume *v)
+{
+	const char *const check[] = {"qemu-img", "check", "-q", "-r", "leaks", fq_qemu_img_name(s, v), NULL};
+
+	fq_qemu_img(s, check, 0, NULL);
+}
+
 int fq_qemu_img_change(
 	struct fq_store *s, const struct fq_volume *v, const char *const *argv, struct vmf_error *err)
 {
-	const char *const check[] = {"qemu-img", "check", "-q", "-r", "leaks", fq_qemu_img_name(s, v), NULL};
 	int rc = fq_qemu_img(s, argv, 0, err);
 
 	/* ended in the middle, it may have left clusters that nothing uses */
 	if (rc < 0)
-		fq_qemu_img(s, check, 0, NULL);
+		fq_give_back_leaks(s, v);
 	return rc;
 }

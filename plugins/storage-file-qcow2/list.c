@@ -169,6 +169,7 @@ int fq_list(const struct vmf_call *c, const char *prefix, struct vmf_volume_list
 {
 	const struct dirent *entry;
 	struct fq_store s;
+	bool has_temp = false;
 	size_t room = 0;
 	DIR *dir;
 	int fd;
@@ -195,8 +196,11 @@ int fq_list(const struct vmf_call *c, const char *prefix, struct vmf_volume_list
 		if (fq_parse_file(entry->d_name, name, &format) &&
 			(!prefix || strncmp(name, prefix, strlen(prefix)) == 0))
 			add(&s, list, &room, name, c->host->strdup(c, entry->d_name));
+		has_temp |= fq_temp_is(entry->d_name);
 	}
 	closedir(dir);
+	if (has_temp && !c->dry_run) /* unless somebody is just making it, it was left behind */
+		fq_temp_clean_all(&s);
 	for (size_t i = 0; i < list->count; i++) {
 		char name[NAME_MAX + 1];
 		enum fq_format format = FQ_QCOW2;

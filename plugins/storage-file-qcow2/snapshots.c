@@ -250,6 +250,11 @@ int fq_snapshot_remove(
 
 	if (rc < 0)
 		return -1;
+	/* gone already, perhaps by a qemu-img that was killed before it gave back what the snapshot took up
+	 */
+	if (rc > 0 && !on.is_there && !c->dry_run && !fq_is_live(&on.s, &on.v) &&
+		fq_mark_is_ours(&on.s, on.v.file, &on.v.st, NULL))
+		fq_give_back_leaks(&on.s, &on.v);
 	if (rc == 0 || !on.is_there)
 		rc = 0;
 	else if (fq_must_be_ours(&on.s, &on.v, "changed", err) < 0)

@@ -84,6 +84,8 @@ const char *fq_json_string(const struct vmf_call *c, const char *text);
 #define FQ_LONG_MS INT64_C(604800000) /* a week: nobody knows how large and how slow */
 /* Runs qemu-img; TIMEOUT_MS 0: the call's own. */
 int fq_qemu_img(struct fq_store *s, const char *const *argv, int64_t timeout_ms, struct vmf_error *err);
+/* Clusters that nothing uses; what goes wrong is passed over. */
+void fq_give_back_leaks(struct fq_store *s, const struct fq_volume *v);
 /* The same for what changes the image V: fails without leaving anything in it. */
 int fq_qemu_img_change(
 	struct fq_store *s, const struct fq_volume *v, const char *const *argv, struct vmf_error *err);
@@ -125,6 +127,8 @@ int fq_temp_publish(
 /* Gives it V's name in V's place, all or nothing, and V's VM. Closes T. */
 int fq_temp_replace(struct fq_store *s, struct fq_temp *t, const struct fq_volume *v, struct vmf_error *err);
 void fq_temp_drop(struct fq_store *s, struct fq_temp *t);
+/* Is that the name of one? */
+bool fq_temp_is(const char *file);
 /* Removes a temporary file that a dead process left behind. */
 void fq_temp_clean(struct fq_store *s, const char *file);
 /* The same for all of them in the folder. */

@@ -151,6 +151,15 @@ void fq_temp_clean(struct fq_store *s, const char *file)
 	close(fd);
 }
 
+bool fq_temp_is(const char *file)
+{
+	size_t length = strlen(file);
+
+	return strncmp(file, FQ_TEMP_PREFIX, strlen(FQ_TEMP_PREFIX)) == 0 &&
+	       length > strlen(FQ_TEMP_SUFFIX) &&
+	       strcmp(file + length - strlen(FQ_TEMP_SUFFIX), FQ_TEMP_SUFFIX) == 0;
+}
+
 void fq_temp_clean_all(struct fq_store *s)
 {
 	int fd = openat(s->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -159,14 +168,9 @@ void fq_temp_clean_all(struct fq_store *s)
 
 	if (!dir && fd >= 0)
 		close(fd);
-	while (dir && (entry = readdir(dir))) {
-		size_t length = strlen(entry->d_name);
-
-		if (strncmp(entry->d_name, FQ_TEMP_PREFIX, strlen(FQ_TEMP_PREFIX)) == 0 &&
-			length > strlen(FQ_TEMP_SUFFIX) &&
-			strcmp(entry->d_name + length - strlen(FQ_TEMP_SUFFIX), FQ_TEMP_SUFFIX) == 0)
+	while (dir && (entry = readdir(dir)))
+		if (fq_temp_is(entry->d_name))
 			fq_temp_clean(s, entry->d_name);
-	}
 	if (dir)
 		closedir(dir);
 }

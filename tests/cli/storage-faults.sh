@@ -246,7 +246,7 @@ gone_or_not()
 {
 	clean && if [ -e "$VMF_HOME/etc/vms/web.conf" ]; then
 		"$VMF" web destroy --yes
-	fi && [ -z "$(find "$VMF_HOME/etc/vms" "$images" -name 'web*')" ]
+	fi && [ -z "$(find "$VMF_HOME/etc/vms" "$images" -path '*/.vmf' -prune -o -name 'web*' -print)" ] # a mark alone means nothing
 }
 
 faults "destroy" fresh gone_or_not web destroy --yes
