@@ -84,11 +84,11 @@ const char *fq_json_string(const struct vmf_call *c, const char *text);
 #define FQ_LONG_MS INT64_C(604800000) /* a week: nobody knows how large and how slow */
 /* Runs qemu-img; TIMEOUT_MS 0: the call's own. */
 int fq_qemu_img(struct fq_store *s, const char *const *argv, int64_t timeout_ms, struct vmf_error *err);
-/* Clusters that nothing uses; what goes wrong is passed over. */
-void fq_give_back_leaks(struct fq_store *s, const struct fq_volume *v);
 /* The same for what changes the image V: fails without leaving anything in it. */
 int fq_qemu_img_change(
 	struct fq_store *s, const struct fq_volume *v, const char *const *argv, struct vmf_error *err);
+/* Clusters that nothing uses; what goes wrong is passed over. */
+void fq_give_back_leaks(struct fq_store *s, const struct fq_volume *v);
 /* The volume as qemu-img wants to be told of it, whatever characters are in its path. */
 const char *fq_qemu_img_name(struct fq_store *s, const struct fq_volume *v);
 /* Fails with VMF_E_NO_SPACE if the folder's filesystem has not BYTES left. */

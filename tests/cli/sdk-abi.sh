@@ -23,7 +23,7 @@ result()
 cat >"$scratch/clean.c" <<'END'
 #include <vmf/plugin.h>
 #include <vmf/plugin.h>
-static const struct vmf_display_ops ops = {sizeof(ops), 0, 0, 0, 0, 0};
+static const struct vmf_display_ops ops = {sizeof(ops), 0, 0, 0, 0, 0, 0, 0};
 VMF_PLUGIN(display_clean) = {sizeof(struct vmf_plugin), VMF_ABI_MAJOR, VMF_ABI_MINOR, VMF_DISPLAY, 0,
 	"clean", "1", "compiles", 0, 0, 0, 0, 0, 0, &ops};
 END
