@@ -221,9 +221,12 @@ static int add_fds(struct qemu_args *args, json_t *json, struct vmf_netdev *netd
 	size_t n = netdev->n_fds, n_vhost = netdev->n_vhost_fds;
 	const char *prop = netdev->fd_prop ? netdev->fd_prop : n > 1 ? "fds" : "fd";
 
-	if (n > VMF_COUNT(netdev->fds) || n_vhost > VMF_COUNT(netdev->vhost_fds))
+	if (n > VMF_COUNT(netdev->fds) || n_vhost > VMF_COUNT(netdev->vhost_fds) ||
+		netdev->n_keep_fds > VMF_COUNT(netdev->keep_fds))
 		return vmf_fail(
 			err, VMF_E_FAILED, 0, NULL, "the plugin gives more fds than there is room for");
+	while (netdev->n_keep_fds)
+		qemu_args_fd(args, netdev->keep_fds[--netdev->n_keep_fds]);
 	if (n) {
 		autofree char *text = take_fds(args, netdev->fds, n);
 

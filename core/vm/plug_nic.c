@@ -93,6 +93,20 @@ static int hand_over(struct vm *vm, const char *slot, json_t *netdev, const char
 	return 0;
 }
 
+/* What QEMU is only to have open. */
+static int hand_over_kept(
+	struct vm *vm, const char *slot, const struct vmf_netdev *netdev, struct vmf_error *err)
+{
+	for (size_t i = 0; i < netdev->n_keep_fds; i++) {
+		autofree char *name = str_printf("%s.keep%zu.%d", slot, i, (int)getpid());
+
+		if (qmp_command_fd(vm->qmp, "getfd", json_pack("{s:s}", "fdname", name), netdev->keep_fds[i],
+			    NULL, time_now_ms() + QMP_MS, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 static int add_netdev(struct vm *vm, const char *slot, struct vmf_netdev *netdev, struct vmf_error *err)
 {
 	static const char *const keys[] = {"fd", "fds", "vhostfd", "vhostfds"};
@@ -102,7 +116,9 @@ static int add_netdev(struct vm *vm, const char *slot, struct vmf_netdev *netdev
 	int rc;
 
 	qemu_args_init(&args, "");
-	rc = qemu_args_netdev(&args, id, netdev, err);
+	rc = hand_over_kept(vm, slot, netdev, err);
+	if (qemu_args_netdev(&args, id, netdev, rc == 0 ? err : NULL) < 0)
+		rc = -1;
 	if (rc == 0)
 		json = json_loads(args.argv.items[args.argv.count - 1], 0, NULL);
 	for (size_t i = 0; rc == 0 && i < VMF_COUNT(keys); i++)

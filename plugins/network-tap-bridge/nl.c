@@ -47,17 +47,40 @@ static int on_error(struct sockaddr_nl *who, struct nlmsgerr *e, void *arg)
 	return -NLE_FAILURE;
 }
 
+/* 0, or one of libnl's. */
+static int attach(struct net *net)
+{
+	int fd, rc;
+
+	if (net->ns_fd < 0)
+		return nl_connect(net->sock, NETLINK_ROUTE);
+	fd = lab_netlink(net->ns_fd);
+	if (fd < 0)
+		return -NLE_PERM;
+	rc = nl_socket_set_fd(net->sock, NETLINK_ROUTE, fd);
+	if (rc < 0)
+		close(fd);
+	return rc;
+}
+
 int net_open(struct net *net, const struct vmf_call *c, struct vmf_error *err)
+{
+	return net_open_at(net, c, may_administer() ? -1 : lab_find(c), err);
+}
+
+int net_open_at(struct net *net, const struct vmf_call *c, int ns_fd, struct vmf_error *err)
 {
 	int on = 1, rc;
 
 	memset(net, 0, sizeof(*net));
 	net->call = c;
 	net->lock_fd = -1;
+	net->ns_fd = ns_fd;
+	net->may = ns_fd >= 0 || may_administer();
 	net->sock = nl_socket_alloc();
 	if (!net->sock)
 		return c->host->fail(err, VMF_E_FAILED, ENOMEM, NULL, "netlink");
-	rc = nl_connect(net->sock, NETLINK_ROUTE);
+	rc = attach(net);
 	if (rc < 0) {
 		nl_socket_free(net->sock);
 		net->sock = NULL;
@@ -73,10 +96,12 @@ void net_close(struct net *net)
 {
 	if (net->lock_fd >= 0)
 		close(net->lock_fd);
+	if (net->ns_fd >= 0)
+		close(net->ns_fd);
 	if (net->sock)
 		nl_socket_free(net->sock);
 	net->sock = NULL;
-	net->lock_fd = -1;
+	net->lock_fd = net->ns_fd = -1;
 }
 
 /* The namespace itself is what is locked: two of them do not disturb each other, and nothing has to be tidied
@@ -84,10 +109,13 @@ void net_close(struct net *net)
 void net_lock(struct net *net)
 {
 	const struct timespec pause = {.tv_nsec = 2000000};
+	char path[64];
 
 	if (net->lock_fd >= 0)
 		return;
-	net->lock_fd = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	/* a description of its own, as others get copies of ours */
+	snprintf(path, sizeof(path), net->ns_fd < 0 ? "/proc/self/ns/net" : "/proc/self/fd/%d", net->ns_fd);
+	net->lock_fd = open(path, O_RDONLY | O_CLOEXEC);
 	for (int waited = 0; net->lock_fd >= 0 && flock(net->lock_fd, LOCK_EX | LOCK_NB) < 0; waited += 2) {
 		if (errno != EWOULDBLOCK || waited >= LOCK_MS) {
 			net->call->host->log(net->call, VMF_LOG_INFO,

@@ -3,13 +3,17 @@
 #include "tap.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/if_ether.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define STATE_LEFT "left" /* the bridge that the NIC is leaving */
+#define STATE_LEFT "left"   /* the bridge that the NIC is leaving */
+#define STATE_WHERE "where" /* in whose network it is: */
+#define IN_LAB "lab"	    /* the user's own */
+#define BY_HELPER "helper"  /* the host's, plugged in by others; else the host's, by us */
 #define MAX_QUEUES 16
 
 static const struct vmf_option options[] = {
@@ -60,6 +64,11 @@ static const struct vmf_option options[] = {
 		.type = VMF_OPT_STRING,
 		.help = "the user who may use a persistent tap, besides root",
 		.since = "0.1"},
+	{.name = "uplink",
+		.type = VMF_OPT_BOOL,
+		.default_value = "yes",
+		.help = "in a network of a user's own: a way out, by slirp4netns",
+		.since = "0.1"},
 	{.name = "leases",
 		.type = VMF_OPT_PATH,
 		.help = "the file of a DHCP server's leases, if not where dnsmasq and dhcpd have theirs",
@@ -75,7 +84,13 @@ static const struct vmf_need needs[] = {
 	{.type = VMF_NEED_ROOT,
 		.optional = 1,
 		.what = "CAP_NET_ADMIN",
-		.why = "taps and bridges, but for persistent taps"},
+		.why = "bridges of the host, but for persistent taps; users have a network of their own "
+		       "without it"},
+	{.type = VMF_NEED_PROGRAM,
+		.optional = 1,
+		.what = "slirp4netns",
+		.package = "slirp4netns",
+		.why = "the way out of a user's own network"},
 	{.type = VMF_NEED_FILE,
 		.optional = 1,
 		.what = "/dev/vhost-net",
@@ -105,10 +120,10 @@ static int check_link(struct net *net, const struct wish *w, struct vmf_error *e
 	if (rc == 0 && w->tap.is_persistent && strcmp(link.kind, "tun") != 0)
 		return c->host->fail(err, VMF_E_EXISTS, 0, "set ifname = to another name",
 			"interface %s is there already, and is no tap", w->tap.name);
-	if (!may_administer() && !(rc == 0 && w->tap.is_persistent))
+	if (!net->may && w->tap.is_persistent && rc != 0)
 		return c->host->fail(
 			err, VMF_E_PERMISSION, 0, NO_RIGHTS_HINT, "taps and bridges cannot be made");
-	if (!*w->bridge)
+	if (!*w->bridge || (!net->may && !w->tap.is_persistent))
 		return 0;
 	rc = net_link(net, w->bridge, &link, err);
 	if (rc > 0 && w->create)
@@ -132,6 +147,7 @@ static int tap_check(const struct vmf_call *c, const struct vmf_nic *nic, struct
 			"%s: vhost: /dev/vhost-net cannot be used", c->host->opt_origin(c, "vhost"));
 	if (net_open(&net, c, err) < 0)
 		return -1;
+	w.create |= net.ns_fd >= 0; /* in a network of the user's own nobody else would */
 	rc = check_link(&net, &w, err);
 	net_close(&net);
 	return rc;
@@ -155,7 +171,7 @@ static int open_named(struct net *net, struct wish *w, struct vmf_error *err)
 	if (rc == 0)
 		return c->host->fail(err, VMF_E_EXISTS, 0, "set ifname = to a name of its own",
 			"all names for the tap are taken, up to %s", w->tap.name);
-	return rc < 0 ? -1 : tap_open(c, &w->tap, err);
+	return rc < 0 ? -1 : tap_open(net, &w->tap, err);
 }
 
 /* A persistent tap that somebody with more rights has made: it must be where it belongs. */
@@ -194,7 +210,7 @@ static int bring_up(struct net *net, struct wish *w, uint32_t *mtu, struct vmf_e
 {
 	const struct vmf_call *c = net->call;
 	struct link bridge, tap;
-	bool may = may_administer();
+	bool may = net->may;
 
 	if (may && take_bridge(net, w, &bridge, err) < 0)
 		return -1;
@@ -231,11 +247,75 @@ static void fill_dry(const struct vmf_call *c, const struct wish *w, struct vmf_
 	netdev->props.count = strcmp(w->vhost, "off") != 0 && vhost_is_there() ? 4 : 3;
 }
 
+/* Where the NIC is to be: the host's network, or, for who has no rights there, one of the user's own, unless
+ * the bridge is there on the host, or the tap, made by somebody who has. */
+static int open_place(
+	struct net *net, const struct vmf_call *c, struct wish *w, const char **where, struct vmf_error *err)
+{
+	struct link bridge;
+	int ns, rc;
+
+	*where = NULL;
+	if (net_open_at(net, c, -1, err) < 0)
+		return -1;
+	if (net->may || w->tap.is_persistent)
+		return 0;
+	rc = *w->bridge ? net_link(net, w->bridge, &bridge, err) : 1;
+	if (rc == 0) {
+		*where = BY_HELPER;
+		return 0;
+	}
+	net_close(net);
+	ns = rc < 0 ? -1 : lab_need(c, err);
+	if (ns < 0)
+		return -1;
+	*where = IN_LAB;
+	w->create = true; /* nobody else would */
+	return net_open_at(net, c, ns, err);
+}
+
+/* What QEMU must hold for the network to stay, and the way out of it. */
+static int keep_lab(struct net *net, const struct wish *w, struct vmf_netdev *netdev, struct vmf_error *err)
+{
+	const struct vmf_call *c = net->call;
+	struct link bridge;
+	int fd;
+
+	if (netdev->size < sizeof(*netdev))
+		return c->host->fail(err, VMF_E_UNSUPPORTED, 0, "install a newer vmf",
+			"this vmf keeps no network of a user's own");
+	netdev->keep_fds[netdev->n_keep_fds++] = fcntl(net->ns_fd, F_DUPFD_CLOEXEC, 0);
+	if (!w->uplink || !*w->bridge)
+		return 0;
+	if (bridge_find(net, w->bridge, &bridge, err) < 0 || uplink_need(net, &bridge, &fd, err) < 0)
+		return -1;
+	netdev->keep_fds[netdev->n_keep_fds++] = fd;
+	return 0;
+}
+
+static int bring_up_there(struct net *net, struct wish *w, const char *where, uint32_t *mtu,
+	struct vmf_netdev *netdev, struct vmf_error *err)
+{
+	const struct vmf_call *c = net->call;
+
+	if (c->host->state_set(c, STATE_WHERE, where, err) < 0)
+		return -1;
+	if (!where || strcmp(where, IN_LAB) == 0) {
+		if (bring_up(net, w, mtu, err) < 0)
+			return -1;
+		return where ? keep_lab(net, w, netdev, err) : 0;
+	}
+	if (helper_open(c, w, err) < 0)
+		return -1;
+	return c->host->state_set(c, STATE_IFNAME, w->tap.name, err);
+}
+
 static int tap_up(
 	const struct vmf_call *c, const struct vmf_nic *nic, struct vmf_netdev *netdev, struct vmf_error *err)
 {
 	struct wish w;
 	struct net net;
+	const char *where;
 	uint32_t mtu = 0;
 	int rc;
 
@@ -247,20 +327,25 @@ static int tap_up(
 		fill_dry(c, &w, netdev);
 		return 0;
 	}
-	if (net_open(&net, c, err) < 0)
+	if (open_place(&net, c, &w, &where, err) < 0)
 		return -1;
-	rc = bring_up(&net, &w, &mtu, err);
+	rc = bring_up_there(&net, &w, where, &mtu, netdev, err);
 	if (rc == 0)
 		rc = vhost_open(c, w.vhost, w.tap.queues, netdev->vhost_fds, &netdev->n_vhost_fds, err);
 	net_close(&net);
 	if (rc < 0) {
 		tap_close(&w.tap);
+		while (netdev->n_keep_fds)
+			close(netdev->keep_fds[--netdev->n_keep_fds]);
 		return -1;
 	}
 	netdev->fd_prop = w.tap.queues > 1 ? "fds" : "fd";
 	netdev->n_fds = w.tap.queues;
 	memcpy(netdev->fds, w.tap.fds, sizeof(netdev->fds));
 	netdev->mtu = mtu == ETH_DATA_LEN ? 0 : mtu;
+	if (where && strcmp(where, IN_LAB) == 0)
+		netdev->note = c->host->printf(c, "bridge %s is in a network of your own%s",
+			*w.bridge ? w.bridge : "-", netdev->n_keep_fds > 1 ? ", which leads out" : "");
 	return 0;
 }
 
@@ -269,6 +354,20 @@ static int tap_up(
 static int leave(struct net *net, const char *bridge, struct vmf_error *err)
 {
 	return bridge && *bridge ? bridge_leave(net, bridge, err) : 0;
+}
+
+/* The network that the NIC is in: 1; 0: that is gone, with all that was in it. */
+static int open_again(struct net *net, const struct vmf_call *c, struct vmf_error *err)
+{
+	const char *where = c->host->state_get(c, STATE_WHERE);
+	int ns = -1;
+
+	if (where && strcmp(where, IN_LAB) == 0) {
+		ns = lab_find(c);
+		if (ns < 0)
+			return 0;
+	}
+	return net_open_at(net, c, ns, err) < 0 ? -1 : 1;
 }
 
 /* The tap went with QEMU, or stays, if it is persistent. */
@@ -280,8 +379,9 @@ static int tap_down(const struct vmf_call *c, struct vmf_error *err)
 
 	if (c->dry_run || ((!bridge || !*bridge) && (!left || !*left)))
 		return 0;
-	if (net_open(&net, c, err) < 0)
-		return -1;
+	rc = open_again(&net, c, err);
+	if (rc <= 0)
+		return rc;
 	rc = leave(&net, left, err);
 	if (rc == 0)
 		rc = leave(&net, bridge, err);
@@ -308,10 +408,24 @@ static int move(struct net *net, struct wish *w, const char *was, struct vmf_err
 		       : c->host->state_set(c, STATE_LEFT, NULL, err);
 }
 
+/* QEMU, which runs already, gets what keeps the way out. */
+static int lead_out(struct net *net, const struct wish *w, struct vmf_error *err)
+{
+	const struct vmf_call *c = net->call;
+	struct link bridge;
+	int fd, rc;
+
+	if (bridge_find(net, w->bridge, &bridge, err) < 0 || uplink_need(net, &bridge, &fd, err) < 0)
+		return -1;
+	rc = c->host->qmp(c, "query-status", NULL, fd, c->host->printf(c, "keep-%s", w->bridge), NULL, err);
+	close(fd);
+	return rc;
+}
+
 static int tap_reconnect(const struct vmf_call *c, const char *segment, struct vmf_error *err)
 {
 	const struct vmf_nic nic = {.size = sizeof(nic), .segment = segment ? segment : ""};
-	const char *ifname = c->host->state_get(c, STATE_IFNAME);
+	const char *ifname = c->host->state_get(c, STATE_IFNAME), *where = c->host->state_get(c, STATE_WHERE);
 	struct wish w;
 	struct net net;
 	int rc;
@@ -320,12 +434,21 @@ static int tap_reconnect(const struct vmf_call *c, const char *segment, struct v
 		return -1;
 	if (!ifname)
 		return c->host->fail(err, VMF_E_STATE, 0, NULL, "the NIC has no tap: the VM does not run");
+	if (where && strcmp(where, BY_HELPER) == 0)
+		return c->host->fail(err, VMF_E_PERMISSION, 0, "`stop` the VM, `connect` it, and `start` it",
+			"only root can plug tap %s elsewhere", ifname);
 	if (c->dry_run)
 		return 0;
 	snprintf(w.tap.name, sizeof(w.tap.name), "%s", ifname);
-	if (net_open(&net, c, err) < 0)
-		return -1;
+	rc = open_again(&net, c, err);
+	if (rc <= 0)
+		return rc < 0 ? -1
+			      : c->host->fail(err, VMF_E_STATE, 0, "`stop` and `start` the VM",
+					"its network is gone");
+	w.create |= net.ns_fd >= 0;
 	rc = move(&net, &w, c->host->state_get(c, STATE_BRIDGE), err);
+	if (rc == 0 && net.ns_fd >= 0 && w.uplink && *w.bridge)
+		rc = lead_out(&net, &w, err);
 	net_close(&net);
 	return rc;
 }
@@ -369,8 +492,9 @@ static int tap_info(
 	info->segment = nic->segment ? nic->segment : c->host->opt_string(c, "bridge");
 	if (!ifname)
 		return 0;
-	if (net_open(&net, c, err) < 0)
-		return -1;
+	rc = open_again(&net, c, err);
+	if (rc <= 0)
+		return rc;
 	rc = look(&net, info, ifname, err);
 	if (rc == 0)
 		info->addresses = addresses_of(&net, nic->mac);

@@ -130,6 +130,13 @@ int segment_create(
 		return 0;
 	if (net_open(&net, c, err) < 0)
 		return -1;
+	if (!net.may) {
+		net_close(&net);
+		return c->host->fail(err, VMF_E_PERMISSION, 0,
+			"be root, or start a VM of yours first: its NICs make a network of your own, with "
+			"its bridges",
+			"links of the host cannot be made");
+	}
 	made = c->host->alloc(c, sizeof(*made));
 	net_lock(&net);
 	rc = create(&net, name, ports, made, err);

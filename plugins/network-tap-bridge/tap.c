@@ -38,11 +38,11 @@ int tun_check(const struct vmf_call *c, struct vmf_error *err)
 	return access(TUN, R_OK | W_OK) < 0 ? no_tun(c, errno, err) : 0;
 }
 
-static int open_tun(const struct vmf_call *c, struct vmf_error *err)
+static int open_tun(const struct net *net, struct vmf_error *err)
 {
-	int fd = open(TUN, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	int fd = net->ns_fd >= 0 ? lab_open_tun(net->ns_fd) : open(TUN, O_RDWR | O_CLOEXEC | O_NONBLOCK);
 
-	return fd >= 0 ? fd : no_tun(c, errno, err);
+	return fd >= 0 ? fd : no_tun(net->call, errno, err);
 }
 
 static int why(const struct vmf_call *c, const struct tap *tap, int errnum, struct vmf_error *err)
@@ -77,7 +77,7 @@ void tap_close(struct tap *tap)
 	memset(tap->fds, 0, sizeof(tap->fds));
 }
 
-int tap_open(const struct vmf_call *c, struct tap *tap, struct vmf_error *err)
+int tap_open(const struct net *net, struct tap *tap, struct vmf_error *err)
 {
 	memset(tap->fds, 0, sizeof(tap->fds));
 	for (unsigned i = 0; i < tap->queues; i++) {
@@ -89,7 +89,7 @@ int tap_open(const struct vmf_call *c, struct tap *tap, struct vmf_error *err)
 		if (i == 0 && !tap->is_persistent)
 			req.ifr_flags |= (short)IFF_TUN_EXCL;
 		memcpy(req.ifr_name, tap->name, sizeof(req.ifr_name));
-		tap->fds[i] = open_tun(c, err);
+		tap->fds[i] = open_tun(net, err);
 		if (tap->fds[i] < 0) {
 			tap->fds[i] = 0;
 			tap_close(tap);
@@ -99,7 +99,7 @@ int tap_open(const struct vmf_call *c, struct tap *tap, struct vmf_error *err)
 			int errnum = errno;
 
 			tap_close(tap);
-			return why(c, tap, errnum, err);
+			return why(net->call, tap, errnum, err);
 		}
 	}
 	return 0;

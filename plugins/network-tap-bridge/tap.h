@@ -38,6 +38,8 @@ struct net {
 	int errnum;     /* of the last request that failed */
 	char text[160]; /* the kernel's own words for it, or "" */
 	int lock_fd;    /* -1: not held */
+	int ns_fd;      /* the network of the user's own that it speaks with (lab.c); -1: the host's */
+	bool may;       /* links can be made there */
 };
 
 struct link {
@@ -50,7 +52,10 @@ struct link {
 	uint64_t rx_bytes, tx_bytes, rx_packets, tx_packets; /* as the host sees them */
 };
 
+/* The host's links, or, of a user who may not touch these, those of the user's own network, if there is one. */
 int net_open(struct net *net, const struct vmf_call *c, struct vmf_error *err);
+/* Those of that network (its fd becomes NET's), or of the host (-1). ERR may be NULL. */
+int net_open_at(struct net *net, const struct vmf_call *c, int ns_fd, struct vmf_error *err);
 void net_close(struct net *net);
 /* Among all vmfs of this network namespace; waits a while, and then goes on without: it only guards against a race. */
 void net_lock(struct net *net);
@@ -73,6 +78,21 @@ int net_delete(struct net *net, const struct link *link, struct vmf_error *err);
 void net_neighbours(struct net *net, int (*show)(struct nl_msg *msg, void *data), void *data);
 /* What the guest with that MAC address is known by; NULL-terminated, never NULL. (addresses.c) */
 const char **addresses_of(struct net *net, const char *mac);
+
+/* ---- a network of the user's own (lab.c) -------------------------------------------------- */
+
+/* Its network namespace, the caller's fd; -1: there is none. */
+int lab_find(const struct vmf_call *c);
+/* The same, and makes it. -1 and err. Whoever is to keep it needs a copy of that fd. */
+int lab_need(const struct vmf_call *c, struct vmf_error *err);
+/* A bound netlink socket, and /dev/net/tun, as if opened in there; -1 and errno. */
+int lab_netlink(int ns_fd);
+int lab_open_tun(int ns_fd);
+/* Opens a file that a process of this user has open, by what /proc says of it ("pipe:[1234]"); -1: nobody has. */
+int lab_find_file(const char *link, int flags);
+/* The bridge's way out through the host's own connections; *exit_fd, the caller's, must be kept as long as it is to be
+ * there. (uplink.c) */
+int uplink_need(struct net *net, const struct link *bridge, int *exit_fd, struct vmf_error *err);
 
 /* ---- bridges and their ports (bridge.c) --------------------------------------------------- */
 
@@ -139,7 +159,7 @@ struct tap {
 /* Can taps be opened at all? */
 int tun_check(const struct vmf_call *c, struct vmf_error *err);
 /* Opens (and so makes) the tap; its fds are the caller's. VMF_E_EXISTS: the name is taken; VMF_E_BUSY. */
-int tap_open(const struct vmf_call *c, struct tap *tap, struct vmf_error *err);
+int tap_open(const struct net *net, struct tap *tap, struct vmf_error *err);
 void tap_close(struct tap *tap);
 /* It stays, whoever closes it; it belongs to its owner. */
 int tap_keep(const struct vmf_call *c, const struct tap *tap, struct vmf_error *err);
@@ -159,11 +179,15 @@ struct wish {
 	struct tap tap;
 	struct port port;
 	const char *vhost;
+	bool uplink;
 };
 
 int wish_read(const struct vmf_call *c, const struct vmf_nic *nic, struct wish *w, struct vmf_error *err);
 /* VMeN; where that is too long, or taken (SALT is not 0), the name's start and a hash. */
 void wish_name(const struct vmf_call *c, unsigned salt, char name[IFNAMSIZ]);
+
+/* A tap in a bridge of the host, for who has not the rights; W gets the name. VMF_E_PERMISSION, and what to do. (helper.c) */
+int helper_open(const struct vmf_call *c, struct wish *w, struct vmf_error *err);
 
 /* ---- the firewall (firewall.c) ------------------------------------------------------------ */
 

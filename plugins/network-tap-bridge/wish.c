@@ -91,6 +91,7 @@ int wish_read(const struct vmf_call *c, const struct vmf_nic *nic, struct wish *
 	if (*w->bridge && wrong_name(c, "bridge", w->bridge, err) < 0)
 		return -1;
 	w->create = h->opt_bool(c, "create");
+	w->uplink = h->opt_bool(c, "uplink");
 	w->port = (struct port){.isolated = h->opt_bool(c, "isolated"),
 		.hairpin = h->opt_bool(c, "hairpin"),
 		.group = GROUP_TAP,

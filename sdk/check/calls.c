@@ -99,6 +99,8 @@ void close_netdev(struct vmf_netdev *netdev)
 		close(netdev->fds[i]);
 	for (size_t i = 0; i < netdev->n_vhost_fds && i < VMF_COUNT(netdev->vhost_fds); i++)
 		close(netdev->vhost_fds[i]);
+	for (size_t i = 0; i < netdev->n_keep_fds && i < VMF_COUNT(netdev->keep_fds); i++)
+		close(netdev->keep_fds[i]);
 }
 
 static void network_all(struct subject *s, const char *name)

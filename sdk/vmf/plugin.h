@@ -394,6 +394,9 @@ struct vmf_netdev {
 	uint32_t queues;         /* 0 or 1: one */
 	uint32_t mtu;            /* told to the guest where the model can; 0: not */
 	const char *note;        /* a line for the person: "port 2222 of this host leads to port 22", or NULL */
+	/* From here on only if SIZE says that they are there. */
+	int keep_fds[4];         /* QEMU gets them and keeps them open until it ends, and does nothing with them */
+	size_t n_keep_fds;
 };
 
 struct vmf_nic_info {

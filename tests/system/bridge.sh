@@ -212,7 +212,7 @@ ip link delete deep
 links >"$scratch/links"
 world_save
 if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
-	fails "without the right" 8 setpriv --bounding-set=-net_admin "$VMF" web start
+	fails "without the right no tap of the host stays" 8 setpriv --bounding-set=-net_admin "$VMF" -o nic.0.tap-bridge.persist=yes web start
 	says "what to do is said" 'hint: be root, or have CAP_NET_ADMIN; a network with user-mode needs no rights'
 	ok "and nothing was made" nothing_left
 fi

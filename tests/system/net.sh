@@ -145,7 +145,7 @@ ip link delete brother
 links >"$scratch/links"
 if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
 	fails "without the right" 8 setpriv --bounding-set=-net_admin "$VMF" net add br1
-	says "what to do is said" 'hint: be root, or have CAP_NET_ADMIN'
+	says "what to do is said" 'hint: be root, or start a VM of yours first'
 fi
 
 # ---- guests -------------------------------------------------------------------------------------------
