@@ -135,8 +135,14 @@ int vm_destroy(struct vm *vm, struct vmf_error *err)
 	struct plan *plan;
 	int rc;
 
-	if (vm_need_unlocked(vm, err) < 0 || (!vm->ctx->dry_run && vm_lock(vm, err) < 0))
+	if (vm_need_unlocked(vm, err) < 0)
 		return -1;
+	if (!vm->ctx->dry_run && vm_lock(vm, err) < 0) {
+		if (!vm->was_destroyed || err->code != VMF_E_NOT_FOUND)
+			return -1;
+		error_clear(err); /* just now */
+		return 0;
+	}
 	rc = vm_need_off(vm, err);
 	if (rc == 0)
 		rc = vm_need_unmounted(vm, err);

@@ -120,6 +120,7 @@ static int finish_steps(struct vm *vm, const struct journal *j, struct vmf_error
 	for (size_t i = 0; rc == 0 && i < j->steps.count; i++)
 		if (j->steps.items[i].step->run)
 			rc = j->steps.items[i].step->run(vm, j->steps.items[i].args, NULL, err);
+	vm->was_destroyed |= rc == 0 && str_equal(j->operation, "destroy");
 	return rc;
 }
 

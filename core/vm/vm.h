@@ -108,6 +108,7 @@ struct vm {
 	size_t n_nics;
 	struct vm_display display;
 	bool is_resolved;
+	bool was_destroyed;    /* vm_lock() has found a destroy that was interrupted, and has finished it */
 	struct vm_seen {
 		const char *instance; /* the store, NULL: none was asked */
 		struct vmf_volume_list list;
