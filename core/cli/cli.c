@@ -119,7 +119,8 @@ static int load_for(
 		*vm = load_broken(ctx, name, verb, err);
 	if (!*vm)
 		return -1;
-	if ((*vm)->is_defined || (verb->flags & VERB_MAY_MISS))
+	if ((*vm)->is_defined || (verb->flags & VERB_MAY_MISS) ||
+		((*vm)->was_destroyed && verb->run == verb_destroy))
 		return 0;
 	vm_state_read(ctx, name, &state);
 	if ((verb->flags & (VERB_TRACE | VERB_LIVE)) && state.phase != VM_OFF)
