@@ -31,6 +31,8 @@ struct guest_port {
 /* The guest's address on the first NIC that has one, and whether it can be reached from here. */
 static int find_guest(struct vm *vm, struct guest_port *g, struct vmf_error *err)
 {
+	bool is_closed = false;
+
 	if (vm_resolve(vm, err) < 0)
 		return -1;
 	for (size_t i = 0; i < vm->n_nics && !g->address; i++) {
@@ -48,10 +50,17 @@ static int find_guest(struct vm *vm, struct guest_port *g, struct vmf_error *err
 			g->address = str_ndup(info.addresses[0], strcspn(info.addresses[0], "/"));
 		if (g->address && (ops->caps(&call.call) & VMF_NETWORK_FORWARD))
 			g->netdev = str_printf("%s.net", n->slot);
+		else if (g->address)
+			is_closed = ops->forward != NULL; /* its address means nothing here */
 		if (problem.message)
 			log_info("vm \"%s\": nic \"%s\": %s", vm->name, n->title, problem.message);
 		error_clear(&problem);
 	}
+	if (is_closed)
+		return vmf_fail(err, VMF_E_UNSUPPORTED, 0, "`forward add` gives it one, while it is off",
+			"vm \"%s\": its network leads in by the ports that it was started with, and no "
+			"others",
+			vm->name);
 	return g->address ? 0
 			  : vmf_fail(err, VMF_E_UNSUPPORTED, 0,
 				    "a NIC of a network that knows its guests' addresses gives one",

@@ -112,7 +112,7 @@ static int add_netdev(struct vm *vm, const char *slot, struct vmf_netdev *netdev
 	static const char *const keys[] = {"fd", "fds", "vhostfd", "vhostfds"};
 	autofree char *id = command_netdev_id(slot);
 	struct qemu_args args;
-	json_t *json = NULL;
+	json_t *json = NULL, *address;
 	int rc;
 
 	qemu_args_init(&args, "");
@@ -123,6 +123,9 @@ static int add_netdev(struct vm *vm, const char *slot, struct vmf_netdev *netdev
 		json = json_loads(args.argv.items[args.argv.count - 1], 0, NULL);
 	for (size_t i = 0; rc == 0 && i < VMF_COUNT(keys); i++)
 		rc = hand_over(vm, slot, json, keys[i], err);
+	address = json_object_get(json, "addr"); /* of a stream */
+	if (rc == 0 && str_equal(word(address, "type"), "fd"))
+		rc = hand_over(vm, slot, address, "str", err);
 	if (rc == 0)
 		rc = plug_tell(vm, "netdev_add", json_incref(json), NULL, err);
 	json_decref(json);

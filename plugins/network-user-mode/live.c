@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "passt.h"
+
 int forward_check(
 	const struct vmf_call *c, const struct forward *f, const char *origin, struct vmf_error *err)
 {
@@ -185,6 +187,11 @@ int user_forward(const struct vmf_call *c, struct vmf_forward *w, struct vmf_err
 	if (why)
 		return c->host->fail(err, VMF_E_USAGE, 0,
 			"write it as 2222:22, udp:5353:53 or 0.0.0.0:8080:80", "\"%s\": %s", w->text, why);
+	if (w->apply && w->remove && passt_is_wanted(c) && !find_rule(c, &f)) /* it never came to be */
+		return 0;
+	if (w->apply && passt_is_wanted(c))
+		return c->host->fail(err, VMF_E_UNSUPPORTED, 0, "`stop` the VM, change them, and `start` it",
+			"passt cannot change its ports while it runs");
 	if (w->apply)
 		return c->dry_run ? 0 : apply(c, w, &f, err);
 	w->item = w->rule = NULL;

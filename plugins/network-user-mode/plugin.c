@@ -17,10 +17,18 @@
 
 #include "forward.h"
 #include "live.h"
+#include "passt.h"
 
 #define DEFAULT_NET "10.0.2.0/24"
 
 static const struct vmf_option options[] = {
+	{.name = "backend",
+		.type = VMF_OPT_ENUM,
+		.default_value = "slirp",
+		.choices = "slirp|passt",
+		.help = "what stands between the guest and the host: slirp, inside QEMU, or the program "
+			"passt",
+		.since = "0.1"},
 	{.name = "hostfwd",
 		.type = VMF_OPT_LIST,
 		.help = "ports of this host that lead to the guest: {\"2222:22\", \"0:80\"}; 0: a free port",
@@ -70,10 +78,17 @@ static const struct vmf_option options[] = {
 		.since = "0.1"},
 };
 
+static const struct vmf_need needs[] = {
+	{.type = VMF_NEED_PROGRAM,
+		.optional = 1,
+		.what = "passt",
+		.package = "passt",
+		.why = "backend = passt"},
+};
+
 static uint32_t user_caps(const struct vmf_call *c)
 {
-	(void)c;
-	return VMF_NETWORK_FORWARD;
+	return passt_is_wanted(c) ? 0 : VMF_NETWORK_FORWARD;
 }
 
 /* ---- options ------------------------------------------------------------------------------ */
@@ -167,7 +182,8 @@ static int make_plan(const struct vmf_call *c, struct plan *plan, struct vmf_err
 	struct stat st;
 
 	memset(plan, 0, sizeof(*plan));
-	if (parse_net(c, plan, err) < 0 || parse_forwards(c, plan, err) < 0)
+	if (parse_net(c, plan, err) < 0 || parse_forwards(c, plan, err) < 0 ||
+		(passt_is_wanted(c) && passt_check(c, err) < 0))
 		return -1;
 	if (tftp && (stat(tftp, &st) < 0 || !S_ISDIR(st.st_mode)))
 		return wrong(c, err, "tftp", NULL, "there is no such folder");
@@ -297,7 +313,16 @@ static int user_up(
 	(void)nic;
 	if (make_plan(c, &plan, err) < 0 || choose_ports(c, &plan, err) < 0)
 		return -1;
-	fill(c, &plan, netdev);
+	if (passt_is_wanted(c)) {
+		const struct passt passt = {
+			plan.guest, plan.net + 2, plan.mask, plan.forwards, plan.n_forwards};
+
+		if (passt_up(c, &passt, netdev, err) < 0)
+			return -1;
+		netdev->note = describe(c, &plan);
+	} else {
+		fill(c, &plan, netdev);
+	}
 	return c->dry_run ? 0 : remember(c, &plan, err);
 }
 
@@ -365,6 +390,8 @@ VMF_PLUGIN(network_user_mode) = {
 	.options = options,
 	.n_options = VMF_COUNT(options),
 	.option_stride = sizeof(options[0]),
+	.needs = needs,
+	.n_needs = VMF_COUNT(needs),
 	.need_stride = sizeof(struct vmf_need),
 	.ops = &ops,
 };

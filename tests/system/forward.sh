@@ -119,5 +119,43 @@ ok "the guest has the address" guest web 'for i in 1 2 3 4 5 6 7 8 9; do ip addr
 says "info knows it" 'address 10.9.0.77'
 ok "the end" "$VMF" web stop destroy --yes
 ok "nothing is left" world_same
+# ---- passt in its place ------------------------------------------------------------------------------
+
+ways()
+{
+	pgrep -f "passt .*127.0.0.1/$one:80"
+}
+no_ways()
+{
+	! ways
+}
+if command -v passt >"$out"; then
+	ok "a VM with passt" "$VMF" web create
+	ok "its own options" "$VMF" web set nic.0.user-mode.backend=passt "nic.0.user-mode.hostfwd=$one:80"
+	fails "what passt cannot" 3 "$VMF" -o nic.0.user-mode.tftp="$scratch" web start
+	says "is told" 'tftp: passt has nothing like it'
+	ok "a dry run" "$VMF" web start --dry-run
+	ok "starts nothing" no_ways
+	ok "start" "$VMF" web start
+	says "with its port" "port $one of this host leads to port 80"
+	ok "passt runs" ways
+	ok "up" guest_ready web
+	ok "somebody answers at the port" wait_for 20 page "$one"
+	ok "with a page" page "$one"
+	says "is the guest's" 'vmf test guest'
+	ok "the guest has its address" guest web 'ip addr show dev eth0 | grep 10.0.2.15'
+	fails "a port while it runs" 12 "$VMF" web forward add "$two:80"
+	says "wants it stopped" 'stop. the VM'
+	fails "nor a relay" 12 "$VMF" web relay 80 --port 0
+	ok "is not in the definition" eval '! "$VMF" web config | grep -q "$two:80"'
+	ok "another NIC while it runs" "$VMF" web ifadd 2
+	ok "is seen by the guest" wait_for 20 guest web 'ip link show eth1'
+	kill -9 "$(cat "$VMF_HOME/run/web/pid")"
+	ok "passt goes with QEMU" wait_for 10 no_ways
+	ok "the end" "$VMF" web stop destroy --yes
+	ok "nothing is left of it" world_same
+else
+	skip "passt" "not installed: passt"
+fi
 fails "a VM on bridges has no forwards" 12 "$VMF" -o network=bridged b create set nic.0.network=bridged forward add 1:2
 plan_now
