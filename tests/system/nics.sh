@@ -155,6 +155,10 @@ ok "they hear each other" hears c 1
 ok "isolated ports" eval '"$VMF" a set nic.1.tap-bridge.isolated=yes && "$VMF" c set nic.0.tap-bridge.isolated=yes'
 ok "are plugged in anew" eval '"$VMF" a connect 1 - && "$VMF" a connect 1 br3 && "$VMF" c connect 0 - && "$VMF" c connect 0 br3'
 ok "and do not hear each other" deaf c 1
+ok "a third port, which is open" "$VMF" b connect 0 br3
+ok "is heard by the one" hears c 2
+ok "and by the other" hears a 2
+ok "and goes back" "$VMF" b connect 0 br1
 ok "onto user mode" "$VMF" c connect 0 default
 ok "the guest has a new NIC, and an address by DHCP" guest c 'for i in 1 2 3 4 5 6 7 8 9 10 11 12; do ip addr show dev eth0 | grep -q 10.0.2.15 && break; sleep 1; done; ip addr show dev eth0 | grep 10.0.2.15' 90
 ok "save with a NIC that was plugged in" "$VMF" a save
@@ -185,6 +189,10 @@ ok "ifdel" "$VMF" newvm ifdel
 ok "ifadd 1 vlan100, ram, start in one line" "$VMF" newvm ifadd 1 vlan100 ram 128 start
 ok "the bridge is there" [ "$(ports vlan100)" = "newvme0 " ]
 ok "status" "$VMF" newvm status
+ok "vnc" "$VMF" newvm vnc --port 0 --detach
+port=$("$VMF" --json relays | jq -r '.[0].port')
+# shellcheck disable=SC2016 # the inner shell's
+ok "is a screen" timeout 10 bash -c 'exec 3<>"/dev/tcp/127.0.0.1/$0" && read -r -t 5 -n 11 -u 3 text && [[ $text == RFB* ]]' "$port"
 ok "stop, ifdel" "$VMF" newvm stop ifdel
 ok "destroy" "$VMF" newvm destroy --yes
 ok "no traces of the VM on this host" nothing_left
