@@ -157,17 +157,20 @@ int bridge_leave(struct net *net, const char *name, struct vmf_error *err)
 
 /* ---- ports -------------------------------------------------------------------------------- */
 
-void link_without_ipv6(struct net *net, const char *name)
+/* No IPv6 on that link, neither addresses nor packets. */
+static bool link_without_ipv6(const struct net *net, const char *name)
 {
 	const char *path =
 		net->call->host->printf(net->call, "/proc/sys/net/ipv6/conf/%s/disable_ipv6", name);
 	int fd = net->ns_fd < 0 ? open(path, O_WRONLY | O_CLOEXEC) : -1; /* /proc shows the host's */
+	bool is_done = fd >= 0 && write(fd, "1\n", 2) == 2;
 
 	/* no IPv6 in this kernel, or its settings cannot be written: then there is no address all the same */
-	if (fd < 0 || write(fd, "1\n", 2) != 2)
+	if (!is_done)
 		net->call->host->log(net->call, VMF_LOG_DEBUG, "%s was not written", path);
 	if (fd >= 0)
 		close(fd);
+	return is_done;
 }
 
 /* No link-local address by itself. */
@@ -183,11 +186,11 @@ static int put_no_address(struct nl_msg *msg)
 	return 0;
 }
 
-/* The kernel takes these in the order address, MTU, group, alias, master. */
+/* The kernel takes these in the order address, MTU, group, alias, master, UP, IPv6. */
 static struct nl_msg *attach_message(
-	const struct link *link, const struct link *bridge, const struct port *port, bool is_v6)
+	const struct link *link, const struct link *bridge, const struct port *port, uint32_t up, bool is_v6)
 {
-	struct nl_msg *msg = net_message(RTM_NEWLINK, 0, link->index, 0, 0);
+	struct nl_msg *msg = net_message(RTM_NEWLINK, 0, link->index, up, up);
 	uint32_t mtu = bridge && !port->keeps_mtu ? bridge->mtu : port->mtu;
 
 	if (!msg)
@@ -225,22 +228,23 @@ static struct nl_msg *switch_message(const struct link *link, const struct port 
 int port_attach(struct net *net, const struct link *link, const struct link *bridge, const struct port *port,
 	struct vmf_error *err)
 {
-	int errnum = net_request(net, attach_message(link, bridge, port, true));
+	bool has_switch = bridge && (port->isolated || port->hairpin || link->master == bridge->index);
+	/* at once, unless it would get an address by that, or is not yet as it should be */
+	uint32_t up = link_without_ipv6(net, link->name) && !has_switch ? IFF_UP : 0;
+	int errnum = net_request(net, attach_message(link, bridge, port, up, true));
 
 	if (errnum == EAFNOSUPPORT || errnum == EOPNOTSUPP ||
 		errnum == EINVAL) /* without IPv6 in this kernel */
-		errnum = net_request(net, attach_message(link, bridge, port, false));
+		errnum = net_request(net, attach_message(link, bridge, port, up, false));
 	if (errnum && bridge)
 		return net_fail(net, err, "cannot plug %s into bridge %s", link->name, bridge->name);
 	if (errnum)
 		return net_fail(net, err, "cannot set up %s", link->name);
-	link_without_ipv6(net, link->name);
-	if (bridge && (port->isolated || port->hairpin || link->master == bridge->index) &&
-		net_request(net, switch_message(link, port)) != 0)
+	if (has_switch && net_request(net, switch_message(link, port)) != 0)
 		return net_fail(net, err, "cannot set %s%s%s of %s", port->isolated ? "isolated" : "",
 			port->isolated && port->hairpin ? " and " : "", port->hairpin ? "hairpin" : "",
 			link->name);
-	if (net_request(net, net_message(RTM_NEWLINK, 0, link->index, IFF_UP, IFF_UP)) != 0)
+	if (!up && net_request(net, net_message(RTM_NEWLINK, 0, link->index, IFF_UP, IFF_UP)) != 0)
 		return net_fail(net, err, "cannot bring %s up", link->name);
 	return 0;
 }

@@ -18,11 +18,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 #define LOCK_MS 5000
+#define ANSWER_MAX (64 << 10)
 
 /* libnl knows no extended acknowledgements: the kernel's text stands behind the error. */
 static int on_error(struct sockaddr_nl *who, struct nlmsgerr *e, void *arg)
@@ -80,6 +82,9 @@ int net_open_at(struct net *net, const struct vmf_call *c, int ns_fd, struct vmf
 	net->sock = nl_socket_alloc();
 	if (!net->sock)
 		return c->host->fail(err, VMF_E_FAILED, ENOMEM, NULL, "netlink");
+	/* no look at how long an answer is, before each: the kernel's are not longer (netlink(7)) */
+	nl_socket_set_msg_buf_size(net->sock, ANSWER_MAX);
+	nl_socket_disable_msg_peek(net->sock);
 	rc = attach(net);
 	if (rc < 0) {
 		nl_socket_free(net->sock);
@@ -396,6 +401,16 @@ void net_neighbours(struct net *net, int (*show)(struct nl_msg *msg, void *data)
 		msg = NULL;
 	}
 	dump(net, msg, show, data);
+}
+
+/* An ioctl is answered for the namespace that its socket belongs to, of whatever kind that is (netdevice(7)).
+ */
+int net_index(const struct net *net, const char *name)
+{
+	struct ifreq req = {.ifr_ifindex = 0};
+
+	snprintf(req.ifr_name, sizeof(req.ifr_name), "%s", name);
+	return ioctl(nl_socket_get_fd(net->sock), SIOCGIFINDEX, &req) < 0 ? 0 : req.ifr_ifindex;
 }
 
 int net_delete(struct net *net, const struct link *link, struct vmf_error *err)

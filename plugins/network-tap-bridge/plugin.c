@@ -206,6 +206,22 @@ static int take_bridge(struct net *net, const struct wish *w, struct link *bridg
 	return bridge_need(net, w->bridge, GROUP_AUTO, w->port.mtu, bridge, err);
 }
 
+/* One that was just made is as the kernel makes them, and need not be asked for. */
+static int look_at_tap(struct net *net, const struct wish *w, struct link *tap, struct vmf_error *err)
+{
+	int rc;
+
+	*tap = (struct link){.mtu = ETH_DATA_LEN, .kind = "tun"};
+	memcpy(tap->name, w->tap.name, sizeof(tap->name));
+	tap->index = w->tap.is_new ? net_index(net, tap->name) : 0;
+	if (tap->index)
+		return 0;
+	rc = net_link(net, w->tap.name, tap, err);
+	if (rc <= 0)
+		return rc;
+	return net->call->host->fail(err, VMF_E_FAILED, 0, NULL, "tap %s has gone at once", w->tap.name);
+}
+
 static int bring_up(struct net *net, struct wish *w, uint32_t *mtu, struct vmf_error *err)
 {
 	const struct vmf_call *c = net->call;
@@ -216,14 +232,8 @@ static int bring_up(struct net *net, struct wish *w, uint32_t *mtu, struct vmf_e
 		return -1;
 	if (open_named(net, w, err) < 0 || c->host->state_set(c, STATE_IFNAME, w->tap.name, err) < 0)
 		return -1;
-	switch (net_link(net, w->tap.name, &tap, err)) {
-	case 0:
-		break;
-	case 1:
-		return c->host->fail(err, VMF_E_FAILED, 0, NULL, "tap %s has gone at once", w->tap.name);
-	default:
+	if (look_at_tap(net, w, &tap, err) < 0)
 		return -1;
-	}
 	*mtu = may && *w->bridge ? bridge.mtu : may && w->port.mtu ? w->port.mtu : tap.mtu;
 	if (!may)
 		return use_as_it_is(net, w, &tap, err);

@@ -77,25 +77,35 @@ void tap_close(struct tap *tap)
 	memset(tap->fds, 0, sizeof(tap->fds));
 }
 
+/* Makes that fd one of the tap's queues: the first is never by mistake somebody else's tap of that name. */
+static int take_queue(struct tap *tap, int fd, unsigned number)
+{
+	struct ifreq req = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR};
+
+	if (tap->is_multi)
+		req.ifr_flags |= IFF_MULTI_QUEUE;
+	memcpy(req.ifr_name, tap->name, sizeof(req.ifr_name));
+	if (number == 0) {
+		req.ifr_flags |= (short)IFF_TUN_EXCL;
+		tap->is_new = ioctl(fd, TUNSETIFF, &req) == 0;
+		if (tap->is_new || !tap->is_persistent || errno != EBUSY)
+			return tap->is_new ? 0 : -1;
+		req.ifr_flags &= (short)~IFF_TUN_EXCL;
+	}
+	return ioctl(fd, TUNSETIFF, &req);
+}
+
 int tap_open(const struct net *net, struct tap *tap, struct vmf_error *err)
 {
 	memset(tap->fds, 0, sizeof(tap->fds));
 	for (unsigned i = 0; i < tap->queues; i++) {
-		struct ifreq req = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR};
-
-		if (tap->is_multi)
-			req.ifr_flags |= IFF_MULTI_QUEUE;
-		/* never by mistake somebody else's persistent tap of that name */
-		if (i == 0 && !tap->is_persistent)
-			req.ifr_flags |= (short)IFF_TUN_EXCL;
-		memcpy(req.ifr_name, tap->name, sizeof(req.ifr_name));
 		tap->fds[i] = open_tun(net, err);
 		if (tap->fds[i] < 0) {
 			tap->fds[i] = 0;
 			tap_close(tap);
 			return -1;
 		}
-		if (ioctl(tap->fds[i], TUNSETIFF, &req) < 0) {
+		if (take_queue(tap, tap->fds[i], i) < 0) {
 			int errnum = errno;
 
 			tap_close(tap);

@@ -73,6 +73,8 @@ int net_link(struct net *net, const char *name, struct link *link, struct vmf_er
 int net_links(struct net *net, int master, struct link **links, size_t *count, struct vmf_error *err);
 /* Does the link have an address that somebody gave it? */
 int net_has_address(struct net *net, int index, bool *has, struct vmf_error *err);
+/* The number of the link of that name, 0: there is none. */
+int net_index(const struct net *net, const char *name);
 int net_delete(struct net *net, const struct link *link, struct vmf_error *err);
 /* Shows each entry of the neighbour table. */
 void net_neighbours(struct net *net, int (*show)(struct nl_msg *msg, void *data), void *data);
@@ -118,8 +120,6 @@ struct port {
 /* Puts the link into the bridge (NULL: out of any), without IPv6, with the bridge's MTU, and up. */
 int port_attach(struct net *net, const struct link *link, const struct link *bridge, const struct port *port,
 	struct vmf_error *err);
-/* No IPv6 on that link, neither addresses nor packets. */
-void link_without_ipv6(struct net *net, const char *name);
 
 /* ---- segments (segment.c, ports.c, list.c, wire.c) ---------------------------------------- */
 
@@ -154,6 +154,7 @@ struct tap {
 	bool is_multi;
 	int fds[16];
 	bool is_persistent;
+	bool is_new;    /* nobody had made it before */
 	uid_t owner;
 };
 /* Can taps be opened at all? */
