@@ -175,6 +175,7 @@ json_t *status_json(const struct vm_state *state, const char *name);
 int verb_create(struct cli_call *, struct vmf_error *); /* define.c */
 int verb_destroy(struct cli_call *, struct vmf_error *);
 int verb_rename(struct cli_call *, struct vmf_error *);
+int verb_move(struct cli_call *, struct vmf_error *); /* move.c */
 int verb_set(struct cli_call *, struct vmf_error *);
 int verb_ram(struct cli_call *, struct vmf_error *);
 int verb_smp(struct cli_call *, struct vmf_error *);

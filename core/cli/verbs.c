@@ -183,6 +183,8 @@ const struct cli_verb cli_verbs[] = {
 		OPTIONS(destroy_options), VERB_TRACE, verb_destroy},
 	{"rename", "name", ARGS_ONE, "NEW", "give it another name; UUID and MAC addresses stay", NO_OPTIONS,
 		0, verb_rename},
+	{"move", "push", ARGS_ONE, "HOST", "take it, off or saved, to another host with all its disks",
+		NO_OPTIONS, 0, verb_move},
 	{"set", NULL, ARGS_SETTINGS, "KEY=VALUE...", "change its definition; KEY= removes a line", NO_OPTIONS,
 		VERB_MAY_MISS, verb_set},
 	{"ram", NULL, ARGS_ONE, "SIZE", "set its memory", NO_OPTIONS, VERB_MAY_MISS, verb_ram},
