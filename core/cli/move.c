@@ -70,12 +70,16 @@ static struct remote_events events_of(struct end *end)
 /* What it has said of its failure, as ours. */
 static int failed(struct end *end, struct vmf_error *err)
 {
-	char *text = end->said.data ? end->said.data : (char *)"", *hint;
+	autofree char *said = str_dup(end->said.data ? end->said.data : "");
+	char *text = said, *hint = strstr(said, "\nvmf: hint: ");
 
 	if (str_starts(text, "vmf: "))
 		text += 5;
+	if (hint)
+		hint += strlen("\nvmf: hint: ");
 	text[strcspn(text, "\n")] = '\0';
-	hint = NULL;
+	if (hint)
+		hint[strcspn(hint, "\n")] = '\0';
 	return vmf_fail(err, remote_exit_code(end->remote) ? remote_exit_code(end->remote) : VMF_E_FAILED, 0, hint,
 		"host \"%s\": %s", end->name, *text ? text : "it ended too early");
 }

@@ -27,7 +27,7 @@ mark()
 
 has()
 {
-	qemu-io -c "read -P $3 1M 64k" -c "read -P $3 9M 4k" -c "read -P 0 2M 1M" "$(image "$2" "$1")" >"$out" 2>&1 &&
+	qemu-io -c "read -P $3 1M 64k" -c "read -P $3 9M 4k" "$(image "$2" "$1")" >"$out" 2>&1 &&
 		! grep -q 'verification failed' "$out"
 }
 
@@ -67,7 +67,7 @@ ok "it is moved, and asked there in the same chain" "$VMF" web0 move n2 -- confi
 says "its definition says where it lives" '^host = "n2"'
 ok "it is there and nowhere else" only web0 n2
 ok "with what was written" has web0 n2 17
-ok "it starts there and is saved" "$VMF" web0 start save
+ok "it starts there and is saved" "$VMF" web0 start -- save
 ok "its memory goes along" "$VMF" web0 move n1
 [ -s "$scratch/n1/lib/saved/web0" ] && [ ! -e "$scratch/n2/lib/saved/web0" ]
 result $? "all of it"
@@ -94,19 +94,40 @@ ok "a VM of that name there" on n1 "$VMF" web0 create --disk 1M
 fails "is in the way" 5 "$VMF" web0 move n1
 says "and named" 'there is a vm "web0" there already'
 ok "it goes" on n1 "$VMF" web0 destroy --yes
-echo 'storage "only2" { file-qcow2 { path = "/var/lib/vmf-only2" } }' >"$scratch/n2/etc/vmf.conf"
-mount -t tmpfs -o size=64k none "$scratch/n1/lib" 2>/dev/null
+mkdir -p "$scratch/extra"
+echo "storage \"extra\" { file-qcow2 { path = \"$scratch/extra\" } }" >"$scratch/n1/etc/vmf.conf"
+ok "one in a storage that only n1 has" "$VMF" odd create --host n1 --disk 1M --storage extra
+fails "cannot go to n2" 3 "$VMF" odd move n2
+says "which has no such storage" 'extra'
+[ -e "$scratch/extra/odd-0.qcow2" ] && [ ! -e "$scratch/n2/etc/vms/odd.conf" ]
+result $? "and stays"
 ok "its definition did not change" same web0
 ok "it is still there" test -s "$(image n2 web0)"
 
 # ---- cut off -----------------------------------------------------------------------------------------
 
-ok "a larger one" "$VMF" big create --host n1 --disk 64M --memory 96M
-qemu-io -c 'write -P 1 0 64M' "$(image n1 big)" >/dev/null 2>&1
+ok "a larger one" "$VMF" big create --host n1 --disk 24M --memory 96M
+head -c 24M /dev/urandom >"$scratch/noise"
+qemu-io -c "write -s $scratch/noise 0 24M" "$(image n1 big)" >"$out" 2>&1
 mark big n1 23
 
+cp "$VMF_HOME/etc/vms/big.conf" "$scratch/before"
+on n2 mount -t tmpfs -o size=2m none "$hosts_lib/images"
+"$VMF" big move n2 >"$out" 2>&1
+[ $? != 0 ] && grep -q 'No space' "$out"
+result $? "no space there is said"
+on n2 umount "$hosts_lib/images"
+ok "it stays" only big n1
+ok "and its definition, too" same big
+cut_off n2
+"$VMF" -o host.n2.remote-ssh.timeout=1s big move n2 >"$out" 2>&1
+[ $? != 0 ]
+result $? "a host out of reach"
+join_again n2
+ok "it stays" only big n1
+
 # Kills PID after some milliseconds, or what it has begun at HOST.
-for ms in 050 200 350 500 700; do
+for ms in 050 300 600 900; do
 	"$VMF" big move n2 >"$out" 2>&1 &
 	pid=$!
 	sleep "0.$ms"
@@ -144,4 +165,4 @@ for host in n1 n2; do
 	ok "and goes back" "$VMF" big move n1
 done
 
-done_testing 2>/dev/null || true
+plan_now
