@@ -250,6 +250,8 @@ int command_help(struct cli_call *, struct vmf_error *); /* help.c */
 int command_version(struct cli_call *, struct vmf_error *);
 int command_completion(struct cli_call *, struct vmf_error *); /* completion.c */
 int command_agent(struct cli_call *, struct vmf_error *); /* agent.c */
+int command_backup(struct cli_call *, struct vmf_error *); /* backup.c */
+int command_restore(struct cli_call *, struct vmf_error *);
 int command_host_list(struct cli_call *, struct vmf_error *); /* hosts.c */
 int command_host_ping(struct cli_call *, struct vmf_error *);
 int command_host_info(struct cli_call *, struct vmf_error *);

@@ -96,7 +96,7 @@ says "and named" 'there is a vm "web0" there already'
 ok "it goes" on n1 "$VMF" web0 destroy --yes
 mkdir -p "$scratch/extra"
 echo "storage \"extra\" { file-qcow2 { path = \"$scratch/extra\" } }" >"$scratch/n1/etc/vmf.conf"
-ok "one in a storage that only n1 has" "$VMF" odd create --host n1 --disk 1M --storage extra
+ok "one in a storage that only n1 has" "$VMF" odd create --host n1 -- disk add 1M --storage extra
 fails "cannot go to n2" 3 "$VMF" odd move n2
 says "which has no such storage" 'extra'
 [ -e "$scratch/extra/odd-0.qcow2" ] && [ ! -e "$scratch/n2/etc/vms/odd.conf" ]
