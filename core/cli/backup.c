@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * `backup` and `restore`: all that a person has told this vmf, in one archive of tar: the folder of the configuration
- * (definitions, classes, hosts, settings) and what is known of VMs at other hosts. Disks are not in it.
+ * `backup` and `restore`: all that a person has told this vmf, in one archive of tar: the folder of the
+ * configuration (definitions, classes, hosts, settings) and what is known of VMs at other hosts. Disks are
+ * not in it.
  *
- * A restore is unpacked beside its place and read once; then the definitions change hands last, so that one that was
- * killed can be done again.
+ * A restore is unpacked beside its place and read once; then the definitions change hands last, so that one
+ * that was killed can be done again.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -59,7 +60,8 @@ static int write_archive(const struct ctx *ctx, struct file_new *file, struct vm
 	int rc;
 
 	if (strpbrk(ctx->paths.etc, "|\\*[]^$&") || strpbrk(ctx->paths.lib, "|\\*[]^$&"))
-		return vmf_fail(err, VMF_E_UNSUPPORTED, 0, NULL, "the folders %s and %s have characters that tar's rules have a use for",
+		return vmf_fail(err, VMF_E_UNSUPPORTED, 0, NULL,
+			"the folders %s and %s have characters that tar's rules have a use for",
 			ctx->paths.etc, ctx->paths.lib);
 	for (size_t i = 0; i < VMF_COUNT(kept); i++) {
 		folders[i] = str_printf("%s/%s", ctx->paths.lib, kept[i]);
@@ -81,16 +83,19 @@ int command_backup(struct cli_call *call, struct vmf_error *err)
 	int rc;
 
 	if (call->args.count != 1)
-		return vmf_fail(err, VMF_E_USAGE, 0, "as in: backup /srv/vmf.tar.gz", "backup wants a file behind it");
+		return vmf_fail(err, VMF_E_USAGE, 0, "as in: backup /srv/vmf.tar.gz",
+			"backup wants a file behind it");
 	if (file_exists(path))
 		return vmf_fail(err, VMF_E_EXISTS, 0, "choose another name, or remove it first",
 			"there is a %s already", path);
 	if (!file_exists(ctx->paths.etc))
-		return vmf_fail(err, VMF_E_NOT_FOUND, 0, NULL, "there is nothing to back up: no %s", ctx->paths.etc);
+		return vmf_fail(
+			err, VMF_E_NOT_FOUND, 0, NULL, "there is nothing to back up: no %s", ctx->paths.etc);
 	if (vm_names(ctx, &names, err) < 0)
 		return -1;
 	if (ctx->dry_run) {
-		out_dry(call, "write %s and what is known of %zu VMs to %s", ctx->paths.etc, names.count, path);
+		out_dry(call, "write %s and what is known of %zu VMs to %s", ctx->paths.etc, names.count,
+			path);
 		strv_free(&names);
 		return 0;
 	}

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A move's near end: it asks the old host for all of the VM, hands that on to the new one, and settles where the VM lives.
+ * A move's near end: it asks the old host for all of the VM, hands that on to the new one, and settles where
+ * the VM lives.
  *
- * Until the definition at this end names the new host the VM is at the old one, and what is at the new one is litter, which
- * the next move removes. From then on it is at the new one, and what is at the old one is litter, which LIB/moves/NAME
- * remembers until it is gone.
+ * Until the definition at this end names the new host the VM is at the old one, and what is at the new one is
+ * litter, which the next move removes. From then on it is at the new one, and what is at the old one is
+ * litter, which LIB/moves/NAME remembers until it is gone.
  */
 #include "cli/move.h"
 
@@ -19,6 +20,7 @@
 #include "base/log.h"
 #include "cli/far.h"
 #include "remote/remote.h"
+#include "vm/journal.h"
 
 #define DEFINITION_MAX (4 << 20)
 #define PENDING_MAX (1u << 20) /* so much may wait for the new host before the old one is read again */
@@ -80,8 +82,8 @@ static int failed(struct end *end, struct vmf_error *err)
 	text[strcspn(text, "\n")] = '\0';
 	if (hint)
 		hint[strcspn(hint, "\n")] = '\0';
-	return vmf_fail(err, remote_exit_code(end->remote) ? remote_exit_code(end->remote) : VMF_E_FAILED, 0, hint,
-		"host \"%s\": %s", end->name, *text ? text : "it ended too early");
+	return vmf_fail(err, remote_exit_code(end->remote) ? remote_exit_code(end->remote) : VMF_E_FAILED, 0,
+		hint, "host \"%s\": %s", end->name, *text ? text : "it ended too early");
 }
 
 /* ---- turns --------------------------------------------------------------------------------- */
@@ -207,8 +209,8 @@ static char *record_path(const struct ctx *ctx, const char *name)
 static int put_record(const struct move *m, const char *path, struct vmf_error *err)
 {
 	autofree char *folder = path_parent(path);
-	json_t *record = json_pack(
-		"{s:s?, s:s, s:s}", "from", m->from ? m->from->name : NULL, "uuid", m->vm->uuid, "to", m->host);
+	json_t *record = json_pack("{s:s?, s:s, s:s}", "from", m->from ? m->from->name : NULL, "uuid",
+		m->vm->uuid, "to", m->host);
 	char *text = json_dumps(record, JSON_COMPACT);
 	int rc = file_mkdirs(folder, 0700, err);
 
@@ -252,19 +254,25 @@ static int commit(struct move *m, struct end *from, struct end *to, const char *
 	struct vmf_error later = VMF_ERROR_INIT;
 
 	say(from, "hold\n");
-	if (wait_for_note(from, &from->holds, err) < 0 || put_record(m, path, err) < 0)
+	if (wait_for_note(from, &from->holds, err) < 0 || fault_point("held", err) < 0 ||
+		put_record(m, path, err) < 0 || fault_point("move-record", err) < 0)
 		return -1;
 	if (!vm_is_current(m->vm))
 		return vmf_fail(err, VMF_E_STATE, 0, "try again", "its definition was changed meanwhile");
 	if (file_write(m->vm->file, text, strlen(text), 0644, true, err) < 0)
 		return -1;
+	if (fault_point("moved", &later) < 0)
+		error_clear(&later);
 	say(from, "drop\n");
 	if (m->to && define_there(m, to, text, &later) < 0)
-		log_warn("vm \"%s\" lives on host \"%s\" now, which has not heard of it: %s", m->vm->name, m->host,
-			later.message);
+		log_warn("vm \"%s\" lives on host \"%s\" now, which has not heard of it: %s", m->vm->name,
+			m->host, later.message);
 	error_clear(&later);
+	if (fault_point("defined", &later) < 0)
+		error_clear(&later);
 	if (wait_for_end(from, &later) < 0)
-		log_warn("vm \"%s\" lives on host \"%s\" now; what is left of it at the old one is removed by the "
+		log_warn("vm \"%s\" lives on host \"%s\" now; what is left of it at the old one is removed "
+			 "by the "
 			 "next command on it: %s",
 			m->vm->name, m->host, later.message);
 	else
@@ -326,8 +334,8 @@ int move_run(struct move *m, struct vmf_error *err)
 	int rc;
 
 	if (str_equal(m->host, from.name))
-		return vmf_fail(err, VMF_E_STATE, 0, "`vmf host list` shows all", "vm \"%s\" lives on host \"%s\" already",
-			m->vm->name, m->host);
+		return vmf_fail(err, VMF_E_STATE, 0, "`vmf host list` shows all",
+			"vm \"%s\" lives on host \"%s\" already", m->vm->name, m->host);
 	if (place_find(ctx, m->vm->root, m->host, &m->to, err) < 0)
 		return -1;
 	if (!m->from && !m->to)
@@ -404,7 +412,8 @@ void move_say(const struct cli_call *call, const struct move *m)
 
 	if (out_dry(call, "move all of it from host \"%s\" to host \"%s\"", from, m->host))
 		return;
-	out_result(call, json_pack("{s:s, s:s, s:I}", "from", from, "host", m->host, "bytes", (json_int_t)m->bytes),
+	out_result(call,
+		json_pack("{s:s, s:s, s:I}", "from", from, "host", m->host, "bytes", (json_int_t)m->bytes),
 		"%s: moved from host %s to %s", m->vm->name, from, m->host);
 }
 

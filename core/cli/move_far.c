@@ -2,10 +2,9 @@
 /*
  * A move's two far ends: runs of the agent.
  *
- *   out   notes "manifest"; at "go" writes the stream and notes "sent"; at "hold" marks the VM and notes "held"; at "drop"
- *         removes it. If its input ends before, nothing has changed but, perhaps, for the mark.
- *   in    notes "ready", reads the stream and makes what is in it.
- *   drop  removes what has the mark.
+ *   out   notes "manifest"; at "go" writes the stream and notes "sent"; at "hold" marks the VM and notes
+ * "held"; at "drop" removes it. If its input ends before, nothing has changed but, perhaps, for the mark. in
+ * notes "ready", reads the stream and makes what is in it. drop  removes what has the mark.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -96,7 +95,8 @@ static int make(struct ctx *ctx, const json_t *request, const char *name, void (
 	if (!vm || !text)
 		goto end;
 	if (!is_here(request) && vm->is_defined)
-		vmf_fail(err, VMF_E_EXISTS, 0, "`rename` it first", "there is a vm \"%s\" there already", name);
+		vmf_fail(err, VMF_E_EXISTS, 0, "`rename` it first", "there is a vm \"%s\" there already",
+			name);
 	else if (vm_lock_any(vm, err) == 0 && vm_become(vm, text, err) == 0)
 		rc = move_check(vm, manifest, err);
 	if (rc == 0) {

@@ -232,8 +232,8 @@ int move_send(struct vm *vm, const json_t *manifest, int fd, struct vmf_error *e
 
 /* ---- in ------------------------------------------------------------------------------------ */
 
-static int receive_into(const struct vm_recorded *r, const struct vm_call *call, uint64_t size_bytes, int from,
-	struct vmf_error *err)
+static int receive_into(const struct vm_recorded *r, const struct vm_call *call, uint64_t size_bytes,
+	int from, struct vmf_error *err)
 {
 	int pipes[2], rc;
 	pid_t pid;
@@ -361,8 +361,7 @@ static int remove_stale(struct vm *vm, const json_t *disk, struct vmf_error *err
 	struct vmf_volume v;
 	int rc;
 
-	if (!volume || !storage ||
-		vm_instance_find(vm->root, "storage", storage, VMF_STORAGE, &in, err) < 0)
+	if (!volume || !storage || vm_instance_find(vm->root, "storage", storage, VMF_STORAGE, &in, err) < 0)
 		return volume && storage ? -1 : 0;
 	d.instance = in.name;
 	d.plugin = in.plugin;

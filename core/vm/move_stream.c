@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Parts: a length of four bytes, the lowest first, and so many bytes. The highest bit says that they are all zero and are
- * left out. Length 0 is the end; behind it stands a checksum of eight bytes.
+ * Parts: a length of four bytes, the lowest first, and so many bytes. The highest bit says that they are all
+ * zero and are left out. Length 0 is the end; behind it stands a checksum of eight bytes.
  */
 #include <endian.h>
 #include <errno.h>
@@ -87,8 +87,8 @@ int move_encode(int from, int to)
 		rc = put(to, data, (size_t)n);
 	}
 	sum = htole64(sum);
-	if (rc == 0 && (n < 0 || fd_write_all(to, &end, sizeof(end)) < 0 ||
-			       fd_write_all(to, &sum, sizeof(sum)) < 0))
+	if (rc == 0 &&
+		(n < 0 || fd_write_all(to, &end, sizeof(end)) < 0 || fd_write_all(to, &sum, sizeof(sum)) < 0))
 		rc = -1;
 	free(data);
 	return rc;

@@ -227,7 +227,8 @@ int vm_need_unlocked(struct vm *vm, struct vmf_error *err)
 
 	if (!vm->ctx->ends_move && move_is_marked(vm->ctx, vm->name))
 		return vmf_fail(err, VMF_E_STATE, 0, "any command on it there finishes that",
-			"vm \"%s\" is being moved to another host by the one that it is managed from", vm->name);
+			"vm \"%s\" is being moved to another host by the one that it is managed from",
+			vm->name);
 	if (!conf_number(vm->root, "locked"))
 		return 0;
 	v = conf_get(vm->root, "locked");

@@ -356,9 +356,8 @@ static void add_step(
 
 	json_object_set_new(record, "size", json_integer((json_int_t) new->size_bytes));
 	if (new->is_received) {
-		plan_add(plan, &step_volume_receive, record,
-			"receive volume %s of %s in storage \"%s\" (%s)", new->name, size, in->name,
-			in->plugin->name);
+		plan_add(plan, &step_volume_receive, record, "receive volume %s of %s in storage \"%s\" (%s)",
+			new->name, size, in->name, in->plugin->name);
 		return;
 	}
 	if (!new->image) {

@@ -95,7 +95,7 @@ fails "is in the way" 5 "$VMF" web0 move n1
 says "and named" 'there is a vm "web0" there already'
 ok "it goes" on n1 "$VMF" web0 destroy --yes
 mkdir -p "$scratch/extra"
-echo "storage \"extra\" { file-qcow2 { path = \"$scratch/extra\" } }" >"$scratch/n1/etc/vmf.conf"
+echo "storage \"extra\" { file-qcow2 { dir = \"$scratch/extra\" } }" >"$scratch/n1/etc/vmf.conf"
 ok "one in a storage that only n1 has" "$VMF" odd create --host n1 -- disk add 1M --storage extra
 fails "cannot go to n2" 3 "$VMF" odd move n2
 says "which has no such storage" 'extra'
@@ -113,18 +113,61 @@ mark big n1 23
 
 cp "$VMF_HOME/etc/vms/big.conf" "$scratch/before"
 on n2 mount -t tmpfs -o size=2m none "$hosts_lib/images"
-"$VMF" big move n2 >"$out" 2>&1
-[ $? != 0 ] && grep -q 'No space' "$out"
+! "$VMF" big move n2 >"$out" 2>&1 && grep -q 'No space' "$out"
 result $? "no space there is said"
 on n2 umount "$hosts_lib/images"
 ok "it stays" only big n1
 ok "and its definition, too" same big
 cut_off n2
-"$VMF" -o host.n2.remote-ssh.timeout=1s big move n2 >"$out" 2>&1
-[ $? != 0 ]
+! "$VMF" big move n2 >"$out" 2>&1
 result $? "a host out of reach"
 join_again n2
 ok "it stays" only big n1
+
+# At each step of the change of sides.
+for point in 1 2 3 4; do
+	VMF_FAULT=kill:$point "$VMF" big move n2 >"$out" 2>&1
+	[ $? = 137 ]
+	result $? "the near end is killed at point $point"
+	host=$(sed -n 's/^host *= *"\(.*\)"/\1/p' "$VMF_HOME/etc/vms/big.conf")
+	if [ $point -le 2 ]; then
+		[ "$host" = n1 ]
+		result $? "it lives where it was"
+		fails "but is not started by who does not know" 6 on n1 "$VMF" big start
+		says "as it is half moved" 'is being moved'
+	else
+		[ "$host" = n2 ]
+		result $? "it lives at the other host"
+		! on n1 "$VMF" big start >"$out" 2>&1
+		result $? "and cannot be started at the old one"
+	fi
+	ok "it is asked" "$VMF" big drives
+	[ $point -gt 2 ] || ok "a repeat succeeds" "$VMF" big move n2
+	ok "it is there and nowhere else" only big n2
+	ok "whole" has big n2 23
+	[ -z "$(ls "$VMF_HOME/lib/moves")" ] && ! ls "$scratch"/n?/lib/managed/*.moving >/dev/null 2>&1
+	result $? "nothing is left to be done"
+	ok "and goes back" "$VMF" big move n1
+done
+
+# ---- from one kind of store to another ---------------------------------------------------------------
+
+for host in n1 n2; do
+	mkdir -p "$scratch/mixed-$host"
+	echo "storage \"mixed\" { file-qcow2 { dir = \"$scratch/mixed-$host\" $([ $host = n1 ] || echo 'format = "raw"') } }" \
+		>>"$scratch/$host/etc/vmf.conf"
+done
+ok "one on qcow2" "$VMF" mix create --host n1 -- disk add 4M --storage mixed
+file=$(ls "$scratch"/mixed-n1/*.qcow2)
+qemu-io -c 'write -P 99 1M 64k' "$file" >"$out" 2>&1
+ok "goes to raw" "$VMF" mix move n2
+ls "$scratch"/mixed-n2/* >"$out"
+! ls "$scratch"/mixed-n1/*.qcow2 >/dev/null 2>&1 &&
+	[ "$(dd if="$(ls "$scratch"/mixed-n2/*.raw "$scratch"/mixed-n2/*.img 2>/dev/null | head -n 1)" bs=1M skip=1 count=1 2>/dev/null | head -c 65536 | tr -d 'c' | wc -c)" = 0 ]
+result $? "with what was written"
+ok "and back to qcow2" "$VMF" mix move n1
+qemu-io -c 'read -P 99 1M 64k' "$(ls "$scratch"/mixed-n1/*.qcow2)" >"$out" 2>&1 && ! grep -q failed "$out"
+result $? "with what was written"
 
 # Kills PID after some milliseconds, or what it has begun at HOST.
 for ms in 050 300 600 900; do
