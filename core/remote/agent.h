@@ -22,7 +22,7 @@
 #include "base/error.h"
 
 /* Of a run's input, so much may be on its way, without a word that it was taken. */
-#define AGENT_INPUT_MAX 65536u
+#define AGENT_INPUT_MAX 1048576u
 
 struct agent_ops {
 	/* In the run's own process, whose standard fds are pipes by now; NOTES: where a note is a line of

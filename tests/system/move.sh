@@ -163,7 +163,7 @@ qemu-io -c 'write -P 99 1M 64k' "$file" >"$out" 2>&1
 ok "goes to raw" "$VMF" mix move n2
 ls "$scratch"/mixed-n2/* >"$out"
 ! ls "$scratch"/mixed-n1/*.qcow2 >/dev/null 2>&1 &&
-	[ "$(dd if="$(ls "$scratch"/mixed-n2/*.raw "$scratch"/mixed-n2/*.img 2>/dev/null | head -n 1)" bs=1M skip=1 count=1 2>/dev/null | head -c 65536 | tr -d 'c' | wc -c)" = 0 ]
+	[ "$(dd if="$(find "$scratch/mixed-n2" -type f -name 'mix-0*')" bs=1M skip=1 count=1 2>/dev/null | head -c 65536 | tr -d 'c' | wc -c)" = 0 ]
 result $? "with what was written"
 ok "and back to qcow2" "$VMF" mix move n1
 qemu-io -c 'read -P 99 1M 64k' "$(ls "$scratch"/mixed-n1/*.qcow2)" >"$out" 2>&1 && ! grep -q failed "$out"
