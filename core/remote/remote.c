@@ -266,8 +266,7 @@ void remote_input(struct remote *remote, const char *bytes, size_t length)
 	if (!remote->on_its_way)
 		remote->took_ms = time_now_ms();
 	remote->on_its_way += length;
-	frame_put_data(frame, "in", bytes, length);
-	frames_put(&remote->frames, frame);
+	frames_put_data(&remote->frames, frame, "in", bytes, length);
 }
 
 void remote_input_end(struct remote *remote)
