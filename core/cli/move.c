@@ -166,14 +166,10 @@ static uint64_t whole(const json_t *manifest)
 static int pump(struct end *from, struct end *to, struct vmf_error *err)
 {
 	uint64_t most = whole(from->manifest);
-	bool has_ended = false;
 
+	/* the stream itself says where it ends: a note may overtake its last bytes */
 	while (!remote_is_done(to->remote)) {
 		hand_on(from, to);
-		if (from->has_sent && !from->pending.length && !has_ended) {
-			remote_input_end(to->remote);
-			has_ended = true;
-		}
 		if (remote_is_done(from->remote) && !from->has_sent)
 			return failed(from, err);
 		if (log_progress("moving", from->move->bytes, most) < 0)
