@@ -197,12 +197,13 @@ for host in n1 n2; do
 	pid=$!
 	sleep 0.3
 	for agent in $(ip netns pids "vmf-$hosts_id-$host"); do
-		! tr '\0' ' ' <"/proc/$agent/cmdline" 2>/dev/null | grep -q 'agent --stdio' || kill -9 "$agent"
+		! tr '\0' ' ' 2>/dev/null <"/proc/$agent/cmdline" | grep -q 'agent --stdio' || kill -9 "$agent"
 	done
 	wait "$pid"
 	code=$?
 	[ $code != 0 ] && ok "the agent on $host is killed: it stays" test -e "$scratch/n1/etc/vms/big.conf"
 	[ $code = 0 ] || ok "a repeat succeeds" "$VMF" big move n2
+	ok "what the agent has left is removed" "$VMF" big drives
 	ok "it is there and nowhere else" only big n2
 	ok "whole" has big n2 23
 	ok "and goes back" "$VMF" big move n1
