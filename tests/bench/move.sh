@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: ISC
 # A move from host to host against what is read by ssh at the one and written by ssh at the other: real sshds in network
-# namespaces, a disk of random bytes. The bare copy is synced, too.
+# namespaces, a disk of random bytes. The bare copy is synced, too; its two connections are made anew each time, while those
+# of the move are warm, so it looks slower than it is.
 
 . "${BASH_SOURCE[0]%/*}/lib.sh"
 . "${BASH_SOURCE[0]%/*}/../hosts.sh"
