@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "config/value.h"
+#include "vm/quota.h"
 #include "vm/steps.h"
 
 int vm_volume_look(const struct plugin *plugin, const struct vm_call *call, const char *name,
@@ -355,6 +356,7 @@ static void add_step(
 	autofree char *size = value_format_size(new->size_bytes);
 
 	json_object_set_new(record, "size", json_integer((json_int_t) new->size_bytes));
+	plan_needs(plan, &(struct quota){.disk_bytes = (int64_t) new->size_bytes});
 	if (!new->image) {
 		plan_add(plan, &step_volume_create, record, "create volume %s of %s in storage \"%s\" (%s)",
 			new->name, size, in->name, in->plugin->name);
