@@ -72,7 +72,7 @@ host_add()
 	cat >"$dir/sshd_config" <<-END
 		ListenAddress $ip
 		HostKey $dir/host_key
-		AuthorizedKeysFile $scratch/authorized_keys
+		AuthorizedKeysFile $scratch/authorized_keys $dir/etc/authorized_keys
 		PermitRootLogin prohibit-password
 		StrictModes no
 		UsePAM no

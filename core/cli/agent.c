@@ -56,6 +56,9 @@ static void take_settings(struct ctx *ctx, const json_t *request)
 		if (json_is_string(item))
 			strv_add(&ctx->settings, json_string_value(item));
 	}
+	str_set(&ctx->owner, json_string_value(json_object_get(request, "owner")));
+	json_decref(ctx->quota);
+	ctx->quota = json_incref(json_object_get(request, "quota"));
 	log_set_level((int)json_integer_value(json_object_get(request, "level")));
 	for (i = 0; i < 3; i++)
 		is_tty[i] = json_is_true(json_array_get(tty, i));

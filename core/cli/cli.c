@@ -119,6 +119,9 @@ static int load_for(
 		*vm = load_broken(ctx, name, verb, err);
 	if (!*vm)
 		return -1;
+	/* a chain may wait for long: the name may be somebody else's by now */
+	if (ctx->owner && ((!vm_is_current(*vm) && vm_reload(*vm, err) < 0) || vm_need_owned(*vm, err) < 0))
+		return -1;
 	if ((*vm)->is_defined || (verb->flags & VERB_MAY_MISS) ||
 		((*vm)->was_destroyed && verb->run == verb_destroy))
 		return 0;

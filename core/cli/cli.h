@@ -262,5 +262,12 @@ int command_host_ping(struct cli_call *, struct vmf_error *);
 int command_host_info(struct cli_call *, struct vmf_error *);
 int command_host_add(struct cli_call *, struct vmf_error *);
 int command_host_rm(struct cli_call *, struct vmf_error *);
+int command_user_add(struct cli_call *, struct vmf_error *); /* users.c */
+int command_user_set(struct cli_call *, struct vmf_error *);
+int command_user_remove(struct cli_call *, struct vmf_error *);
+int command_user_list(struct cli_call *, struct vmf_error *);
+int command_user_keys(struct cli_call *, struct vmf_error *);
+int command_gate(struct cli_call *, struct vmf_error *); /* gate.c */
+int command_audit(struct cli_call *, struct vmf_error *); /* audit.c */
 
 #endif

@@ -20,6 +20,7 @@
 #include "remote/claim.h"
 #include "remote/managed.h"
 #include "remote/remote.h"
+#include "vm/quota.h"
 
 #define DEFINITION_MAX (4 << 20)
 
@@ -33,7 +34,10 @@ struct far {
 	char *name;		   /* the VM's, which a chain may change */
 	const struct claim *claim; /* room that is to be taken, or NULL */
 	bool is_full;		   /* there was none */
-	json_t *note;		   /* what has become of its definition there, or NULL */
+	const char *owner;	   /* the VM's, or NULL */
+	bool starts;
+	json_t *quota; /* what is left for the owner there, or NULL */
+	json_t *note;  /* what has become of its definition there, or NULL */
 };
 
 /* ---- where -------------------------------------------------------------------------------- */
@@ -210,6 +214,10 @@ static int run_words(struct far *far, char **argv, int from, int to, bool more, 
 	json_object_set_new(request, "more", json_boolean(more));
 	if (far->claim)
 		json_object_set_new(request, "claim", claim_json(far->claim));
+	if (far->vm->ctx->owner)
+		json_object_set_new(request, "owner", json_string(far->vm->ctx->owner));
+	if (far->quota)
+		json_object_set(request, "quota", far->quota);
 	if (text && !json_is_string(json_object_get(request, "definition"))) {
 		json_decref(request);
 		return vmf_fail(err, VMF_E_CONFIG, 0, NULL, "%s is no UTF-8", file);
@@ -369,12 +377,44 @@ static int run_part(struct far *far, int argc, char **argv, int *i, int *exit_co
 	return run_words(far, argv, from, *i, *i < argc, NULL, exit_code, err);
 }
 
+/* Of the VM's owner, who may have limits: what is left on that host, held as long as the VM may change. */
+static int take_quota(struct far *far, int *lock, struct vmf_error *err)
+{
+	bool changes = !far->vm->is_defined;
+
+	for (int i = 1; i < far->argc;) {
+		struct cli_call call;
+
+		i = next_call(&call, far->argc, far->argv, i);
+		if (call.verb)
+			changes |= call.verb->run == verb_set || call.verb->run == verb_ram ||
+				   call.verb->run == verb_smp || call.verb->run == verb_clone;
+		far->starts |= call.verb && call.verb->run == verb_start;
+		free_call(&call);
+	}
+	*lock = -1;
+	far->owner = far->vm->ctx->owner ? far->vm->ctx->owner : conf_string(far->vm->root, "owner");
+	if (!far->owner || far->vm->ctx->is_far)
+		return 0;
+	return quota_for_host(far->vm, far->owner, far->place->name, changes, &far->quota, lock, err);
+}
+
+/* The chain is over: what it may have started counts. */
+static void end_quota(struct far *far, bool is_good, int lock)
+{
+	if (far->owner && far->starts)
+		quota_note_far(far->vm->ctx, far->name, is_good);
+	json_decref(far->quota);
+	if (lock >= 0)
+		close(lock);
+}
+
 int far_chain(
 	struct vm *vm, struct place *place, int argc, char **argv, int *exit_code, struct vmf_error *err)
 {
 	struct far far = {.vm = vm, .place = place, .argc = argc, .argv = argv, .name = str_dup(vm->name)};
 	struct vmf_error later = VMF_ERROR_INIT;
-	int rc = 0;
+	int rc = 0, lock = -1;
 
 	for (int i = 1; rc == 0 && i < argc;) {
 		struct cli_call call;
@@ -388,12 +428,15 @@ int far_chain(
 			vm->name, later.message);
 	error_clear(&later);
 	if (rc == 0)
+		rc = take_quota(&far, &lock, err);
+	if (rc == 0)
 		far.remote = remote_open(place, FAR_HELLO_MS, err);
 	if (!far.remote)
 		rc = -1;
 	*exit_code = 0;
 	for (int i = 1; rc == 0 && *exit_code == 0 && i < argc && !log_interrupted;)
 		rc = run_part(&far, argc, argv, &i, exit_code, err);
+	end_quota(&far, rc == 0 && *exit_code == 0, lock);
 	remote_close(far.remote);
 	place_free(far.moved);
 	free(far.name);
@@ -409,11 +452,13 @@ int far_claim(struct vm *vm, struct place *place, int argc, char **argv, const s
 		.argv = argv,
 		.name = str_dup(vm->name),
 		.claim = claim};
-	int rc = -1;
+	int rc = -1, lock;
 
-	far.remote = remote_open(place, FAR_HELLO_MS, err);
+	if (take_quota(&far, &lock, err) == 0)
+		far.remote = remote_open(place, FAR_HELLO_MS, err);
 	if (far.remote)
 		rc = run_words(&far, argv, 1, argc, false, NULL, exit_code, err);
+	end_quota(&far, rc == 0 && *exit_code == 0, lock);
 	remote_close(far.remote);
 	free(far.name);
 	return rc == 0 && far.is_full ? 1 : rc;

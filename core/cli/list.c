@@ -203,6 +203,26 @@ static void free_row(struct row *row)
 	free(row->detail);
 }
 
+/* Of somebody who comes by the gate: what is not hers is not there. */
+static void drop_others(struct list *list)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < list->n_rows; i++) {
+		struct row *row = &list->rows[i];
+		struct vmf_error ignored = VMF_ERROR_INIT;
+
+		row->vm = vm_load(list->ctx, row->name, true, &ignored);
+		error_clear(&ignored);
+		if (row->vm && row->vm->is_defined && vm_need_owned(row->vm, &ignored) == 0)
+			list->rows[kept++] = *row;
+		else
+			free_row(row);
+		error_clear(&ignored);
+	}
+	list->n_rows = kept;
+}
+
 static void drop_those_off(struct list *list)
 {
 	size_t kept = 0;
@@ -430,6 +450,8 @@ int command_list(struct cli_call *call, struct vmf_error *err)
 		rc = cli_usage(err, "--timeout");
 	if (rc == 0)
 		rc = find_rows(&list, &call->args, err);
+	if (rc == 0 && call->ctx->owner)
+		drop_others(&list);
 	if (rc == 0 && (running || !only_names))
 		list_ask_hosts(call->ctx, list.rows, list.n_rows, timeout_ms);
 	if (rc == 0 && running)

@@ -93,7 +93,8 @@ void list_ask_hosts(struct ctx *ctx, struct row *rows, size_t n_rows, int64_t ti
 	for (size_t i = 0; i < n_rows; i++) {
 		struct host_answer *host;
 
-		rows[i].vm = vm_load(ctx, rows[i].name, true, &ignored);
+		if (!rows[i].vm)
+			rows[i].vm = vm_load(ctx, rows[i].name, true, &ignored);
 		error_clear(&ignored); /* who prints the row says it */
 		host = rows[i].vm ? host_of(ctx, rows[i].vm, &hosts) : NULL;
 		of[i] = host ? 1 + (size_t)(host - hosts.items) : 0;

@@ -212,9 +212,12 @@ int verb_relay(struct cli_call *call, struct vmf_error *err)
 		rc = talk_need(call->vm, true, err);
 	if (rc == 0)
 		rc = find_guest(call->vm, &g, err);
+	if (rc == 0 && cli_option(call, "--stdio", 0) && serve_is_asked(call))
+		rc = vmf_fail(err, VMF_E_USAGE, 0, NULL, "--stdio goes with no other option");
 	if (rc == 0) {
 		g.port = ports.first;
-		rc = run(&g.serve, call, err);
+		g.serve.call = call;
+		rc = cli_option(call, "--stdio", 0) ? serve_stdio(&g.serve, err) : run(&g.serve, call, err);
 	}
 	free(g.address);
 	free(g.netdev);

@@ -67,7 +67,7 @@ static int ask(struct vm *vm, const char *command, json_t *arguments, struct vmf
 	return qmp_command(vm->qmp, command, arguments, NULL, time_now_ms() + HAND_OVER_MS, err);
 }
 
-int screen_hand_over(struct vm *vm, int client, struct vmf_error *err)
+int screen_hand_over(struct vm *vm, int client, bool is_known, struct vmf_error *err)
 {
 	struct vmf_error ignored = VMF_ERROR_INIT;
 
@@ -75,8 +75,10 @@ int screen_hand_over(struct vm *vm, int client, struct vmf_error *err)
 		qmp_command_fd(vm->qmp, "getfd", json_pack("{s:s}", "fdname", "vmf-client"), client, NULL,
 			time_now_ms() + HAND_OVER_MS, err) < 0)
 		return -1;
-	if (ask(vm, "add_client", json_pack("{s:s, s:s}", "protocol", "vnc", "fdname", "vmf-client"), err) ==
-		0)
+	if (ask(vm, "add_client",
+		    json_pack("{s:s, s:s, s:b}", "protocol", "vnc", "fdname", "vmf-client", "skipauth",
+			    is_known),
+		    err) == 0)
 		return 0;
 	ask(vm, "closefd", json_pack("{s:s}", "fdname", "vmf-client"), &ignored);
 	error_clear(&ignored);

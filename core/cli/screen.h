@@ -7,9 +7,10 @@
 
 /* Resolves the VM; where its display is. VMF_E_NOT_FOUND: it has none; VMF_E_UNSUPPORTED: it is not VNC. */
 int screen_look(struct vm *vm, struct vmf_display_info *info, struct vmf_error *err);
-/* Hands CLIENT, a connected stream, to QEMU, which has a copy of it then; the caller keeps its own. Waits for a third of
+/* Hands CLIENT, a connected stream, to QEMU, which has a copy of it then; the caller keeps its own. IS_KNOWN: it has shown who
+ * it is already, and is asked for no password. Waits for a third of
  * a second at most: VMF_E_TIMEOUT and VMF_E_BUSY say that it may do so later. */
-int screen_hand_over(struct vm *vm, int client, struct vmf_error *err);
+int screen_hand_over(struct vm *vm, int client, bool is_known, struct vmf_error *err);
 /* A stream to the display past QEMU's monitor, the caller's; -1 and errno (EAGAIN: not now). After screen_look(). */
 int screen_open(struct vm *vm);
 /* Makes and sets a password that holds for WAIT_MS (0: until another is set); *password, the caller frees.

@@ -60,6 +60,9 @@ int serve_listen(struct serve *serve, struct vmf_error *err);
  */
 int serve_run(struct serve *serve, struct vmf_error *err);
 int serve_run_until(struct serve *serve, int end_fd, struct vmf_error *err);
+/* For the one who is there already, on standard input and output, until either side ends. Nothing is listened on: SERVE has
+ * CALL, WHAT and OPEN, which gets one end of a socket pair as its client. (stdio.c) */
+int serve_stdio(struct serve *serve, struct vmf_error *err);
 void serve_free(struct serve *serve);
 
 /* ---- those that run (relays.c) -------------------------------------------------------------- */

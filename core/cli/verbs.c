@@ -115,13 +115,18 @@ static const struct cli_option monitor_options[] = {
 static const struct cli_option vnc_options[] = {
 	SERVE_OPTIONS,
 	{"--password", NULL, "a new password for this relay, where the display asks for one", NULL},
+	{"--stdio", NULL, "on standard input and output, for one who is there already", NULL},
 	{"--viewer", "PROGRAM", "show it with that, in place of the configured one", NULL},
 };
 static const struct cli_option web_options[] = {
 	SERVE_OPTIONS,
 	{"--password", NULL, "a new password for it, where the display asks for one", NULL},
 };
-static const struct cli_option relay_options[] = {SERVE_OPTIONS};
+static const struct cli_option relay_options[] = {
+	SERVE_OPTIONS,
+	{"--stdio", NULL, "on standard input and output, for one who is there already", NULL},
+};
+static const struct cli_option serial_relay_options[] = {SERVE_OPTIONS};
 static const struct cli_option type_options[] = {
 	{"--enter", NULL, "press Enter behind it", NULL},
 	{"--delay", "TIME", "wait so long after each key, for a guest that is slow", NULL},
@@ -176,6 +181,28 @@ static const struct cli_option host_add_options[] = {
 	{"--cpus", "N", "CPUs that VMs may use there", NULL},
 	{"--memory", "SIZE", "memory that VMs may use there", NULL},
 };
+#define USER_OPTIONS \
+	{"--key", "KEY", "a public key, or a file with such; may be given again", NULL}, \
+		{"--vms", "N", "how many VMs; empty: any number, as with all of these", NULL}, \
+		{"--cpus", "N", "how many CPUs those that run may have together", NULL}, \
+		{"--memory", "SIZE", "how much memory those that run may have together", NULL}, \
+		{"--disk", "SIZE", "how large all their disks may be together", NULL}, \
+		{"--allow", "VERB[,VERB]", "verbs for all her VMs, besides those that they allow", NULL}, \
+	{ \
+		"--classes", "NAME[,NAME]", "the classes that she may name when making a VM", NULL \
+	}
+static const struct cli_option user_add_options[] = {USER_OPTIONS};
+static const struct cli_option user_set_options[] = {
+	USER_OPTIONS,
+	{"--no-key", "TEXT", "forget the keys that have TEXT in them", NULL},
+	{"--enable", NULL, "let her in again", NULL},
+	{"--disable", NULL, "shut her out; her VMs stay as they are", NULL},
+};
+static const struct cli_option user_list_options[] = {{"--names", NULL, "names only", NULL}};
+static const struct cli_option user_keys_options[] = {
+	{"--write", NULL, "write them to the file that sshd reads", NULL},
+};
+static const struct cli_option audit_options[] = {{"--lines", "N", "the last N, 50 unless told", NULL}};
 static const struct cli_option plugin_options[] = {
 	{"--names", NULL, "list: kinds and names only; nothing is loaded", NULL},
 };
@@ -275,7 +302,7 @@ const struct cli_verb cli_verbs[] = {
 	{"console", "serial serial0", ARGS_NONE, "[--port N] [--history N] [--watch]",
 		"its serial port; ^] leaves", OPTIONS(console_options), VERB_LIVE, verb_console},
 	{"serial relay", NULL, ARGS_OPTIONAL, "[N] [--port PORT[-PORT]]",
-		"its serial port by TCP, for those who come", OPTIONS(relay_options), VERB_LIVE,
+		"its serial port by TCP, for those who come", OPTIONS(serial_relay_options), VERB_LIVE,
 		verb_serial_relay},
 	{"monitor", "qmon", ARGS_NONE, "", "QEMU's monitor for people; ^] leaves", OPTIONS(monitor_options),
 		VERB_LIVE, verb_monitor},
@@ -349,6 +376,20 @@ const struct cli_verb cli_commands[] = {
 		NO_OPTIONS, 0, command_backup},
 	{"restore", NULL, ARGS_REST, "FILE", "what backup has written comes back, where there are no VMs",
 		NO_OPTIONS, 0, command_restore},
+	{"user add", NULL, ARGS_REST, "OWNER [--key KEY] [--vms N]", "one whom VMs may belong to",
+		OPTIONS(user_add_options), 0, command_user_add},
+	{"user set", NULL, ARGS_REST, "OWNER [--key KEY] [--vms N] [--disable]",
+		"change what an owner may have", OPTIONS(user_set_options), 0, command_user_set},
+	{"user remove", NULL, ARGS_REST, "OWNER", "an owner without VMs is forgotten", NO_OPTIONS, 0,
+		command_user_remove},
+	{"user list", NULL, ARGS_REST, "[--names]", "the owners: what they may have, and what is taken",
+		OPTIONS(user_list_options), 0, command_user_list},
+	{"user keys", NULL, ARGS_REST, "[OWNER] [--write]", "the owners' keys, as lines of authorized_keys",
+		OPTIONS(user_keys_options), 0, command_user_keys},
+	{"gate", NULL, ARGS_REST, "OWNER", "what sshd runs for an owner, in place of a shell", NO_OPTIONS, 0,
+		command_gate},
+	{"audit", NULL, ARGS_REST, "[OWNER] [--lines N]", "what owners did by the gate",
+		OPTIONS(audit_options), 0, command_audit},
 	{"doctor", NULL, ARGS_REST, "[--install] [--yes]", "what of this host does not do, and what mends it",
 		OPTIONS(doctor_options), 0, command_doctor},
 	{"plugin", NULL, ARGS_REST, "list|show KIND NAME|path", "plugins: state, options, folders",

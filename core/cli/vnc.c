@@ -27,6 +27,7 @@ struct vnc {
 	struct serve serve;
 	struct vmf_display_info info;
 	bool wants_password;
+	bool by_stdio; /* whoever comes has shown who it is already */
 };
 
 /* ---- clients --------------------------------------------------------------------------------- */
@@ -38,13 +39,13 @@ static int open_display(void *data, int client)
 	struct vmf_error err = VMF_ERROR_INIT;
 	int fd = RELAY_TAKEN;
 
-	if (screen_hand_over(vm, client, &err) < 0) {
+	if (screen_hand_over(vm, client, v->by_stdio, &err) < 0) {
 		log_info("vm \"%s\": not handed over: %s", vm->name, err.message);
 		fd = screen_open(vm);
 		if (fd < 0 && (err.code == VMF_E_TIMEOUT || err.code == VMF_E_BUSY))
 			errno = EAGAIN; /* another vmf has the monitor */
 	}
-	if (fd == RELAY_TAKEN && v->wants_password && !v->serve.many) {
+	if (fd == RELAY_TAKEN && v->wants_password && !v->serve.many && !v->by_stdio) {
 		autofree char *soon = str_printf("+%d", LOGIN_S);
 
 		screen_expire(vm, soon);
@@ -213,16 +214,22 @@ int verb_vnc(struct cli_call *call, struct vmf_error *err)
 	const char *viewer = cli_option(call, "--viewer", 0);
 	bool is_relay = serve_is_asked(call) || cli_option(call, "--password", 0);
 	autofree char *what = str_printf("the screen of %s", call->vm->name);
-	struct vnc v = {.serve = {.what = what, .listener = -1, .until_fd = -1}};
+	struct vnc v = {.serve = {.call = call, .what = what, .listener = -1, .until_fd = -1}};
 	int rc;
 
+	v.by_stdio = cli_option(call, "--stdio", 0) != NULL;
+	if (v.by_stdio && (viewer || is_relay))
+		return vmf_fail(err, VMF_E_USAGE, 0, NULL, "--stdio goes with no other option");
 	if (viewer && is_relay)
 		return vmf_fail(err, VMF_E_USAGE, 0, "a viewer has a relay of its own where it needs one",
 			"--viewer does not go with the options of a relay");
 	if (talk_need(call->vm, false, err) < 0 || screen_look(call->vm, &v.info, err) < 0)
 		return -1;
 	rc = take_defaults(&v, err);
-	if (rc == 0 && (is_relay || (!viewer && (v.info.relay & VMF_RELAY_OFFERED) && !viewer_has_screen())))
+	if (rc == 0 && v.by_stdio)
+		rc = serve_stdio(&v.serve, err);
+	else if (rc == 0 &&
+		 (is_relay || (!viewer && (v.info.relay & VMF_RELAY_OFFERED) && !viewer_has_screen())))
 		rc = serve(call, &v, err);
 	else if (rc == 0 && (viewer || viewer_has_screen()))
 		rc = show(call, &v, viewer ? viewer : conf_string(call->vm->root, "viewer"), err);

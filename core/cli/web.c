@@ -54,7 +54,7 @@ static int hand_over_pair(struct vm *vm, struct vmf_error *err)
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		return vmf_fail_errno(err, NULL, "socketpair");
-	rc = screen_hand_over(vm, pair[1], err);
+	rc = screen_hand_over(vm, pair[1], false, err);
 	close(pair[1]);
 	if (rc == 0)
 		return pair[0];

@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "vm/quota.h"
 #include "vm/vm.h"
 
 #define DEFINITION_MAX (4 << 20)
@@ -27,15 +28,24 @@ static int follow(struct vm *vm, const struct vm *next, bool *changed, struct vm
 	return vm_change_medium(vm, then, err);
 }
 
+/* One who gets the VM must have room for it. */
+static int take_owner(const struct vm *vm, struct vm *next, int *lock, struct vmf_error *err)
+{
+	if (vm->ctx->dry_run || str_equal(conf_string(vm->root, "owner"), conf_string(next->root, "owner")))
+		return 0;
+	return quota_take(next, &(struct quota){.vms = 1}, false, lock, err);
+}
+
 static int write_locked(struct vm *vm, const char *text, struct vmf_error *err)
 {
 	struct vm *next = vm_try(vm, text, err);
+	autoclose int quota = -1;
 	bool changed = false;
 	int rc;
 
 	if (!next)
 		return -1;
-	if (vm_check_macs(next, vm->uuid, err) < 0) {
+	if (vm_check_macs(next, vm->uuid, err) < 0 || take_owner(vm, next, &quota, err) < 0) {
 		vm_free(next);
 		return -1;
 	}

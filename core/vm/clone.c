@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "vm/disk.h"
+#include "vm/quota.h"
 #include "vm/steps.h"
 #include "vm/vm.h"
 
@@ -151,17 +152,22 @@ static int choose(struct vm *vm, const struct vm_disk *d, const struct vm_clone_
 int plan_volume_clone(struct vm *vm, struct plan *plan, const struct vm_disk *d,
 	const struct vm_clone_options *o, const char *volume, struct vmf_error *err)
 {
+	struct vmf_volume v = {.virtual_bytes = 0};
 	json_t *args;
 	bool copy;
 
 	if (choose(vm, d, o, volume, &copy, err) < 0)
 		return vmf_context(
 			err, "disk \"%s\": storage \"%s\" (%s)", d->title, d->instance, d->plugin->name);
+	/* only an owner's quota wants to know */
+	if (conf_string(vm->root, "owner") && vm_disk_volume(vm, d, &v, err) < 0)
+		return -1;
 	args = vm_record(vm, d->plugin, d->opts, d->instance, d->slot, d->index, volume);
 	json_object_set_new(args, "origin", json_string(d->volume));
 	if (o->snapshot)
 		json_object_set_new(args, "snapshot", json_string(o->snapshot));
 	json_object_set_new(args, "copy", json_boolean(copy));
+	plan_needs(plan, &(struct quota){.disk_bytes = (int64_t)v.virtual_bytes});
 	plan_add(plan, &step_volume_clone, args, "%s volume %s%s%s to %s in storage \"%s\" (%s)",
 		copy ? "copy" : "clone (copy-on-write)", d->volume, o->snapshot ? "@" : "",
 		o->snapshot ? o->snapshot : "", volume, d->instance, d->plugin->name);

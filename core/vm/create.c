@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/proc.h"
 #include "config/value.h"
+#include "vm/quota.h"
 #include "vm/steps.h"
 #include "vm/vm.h"
 
@@ -141,6 +142,14 @@ static char *new_definition(struct vm *vm, const struct vm_create_options *optio
 		free(text);
 		text = edited;
 	}
+	if (vm->ctx->owner) {
+		char *edited = conf_edit_text(&vm_schema, vm->file, text, "owner", vm->ctx->owner, err);
+
+		if (!edited)
+			return NULL;
+		free(text);
+		text = edited;
+	}
 	if (options)
 		return vm_edit_text(vm, text, &options->settings, err);
 	return str_dup(text);
@@ -196,6 +205,7 @@ int plan_definition(
 	if (!text || vm_become(vm, text, err) < 0 || check_names(vm->root, vm->ctx->is_far, err) < 0 ||
 		vm_check_macs(vm, NULL, err) < 0)
 		return -1;
+	plan_needs(plan, &(struct quota){.vms = 1});
 	plan_add(plan, &step_definition, json_pack("{s:s, s:s}", "path", vm->file, "text", text), "write %s",
 		vm->file);
 	return 0;

@@ -8,6 +8,7 @@
 #include "config/value.h"
 #include "vm/disk.h"
 #include "vm/plug.h"
+#include "vm/quota.h"
 #include "vm/steps.h"
 
 #define ASK_MS 5000
@@ -268,6 +269,7 @@ static int resize_locked(struct vm *vm, const struct vm_disk *d, struct plan *pl
 	text = value_format_size(resized->to_bytes);
 	args = record(vm, d);
 	json_object_set_new(args, "size", json_integer((json_int_t)resized->to_bytes));
+	plan_needs(plan, &(struct quota){.disk_bytes = (int64_t)(resized->to_bytes - resized->from_bytes)});
 	if (resized->to_bytes > resized->from_bytes)
 		plan_add(plan, &step_volume_grow, json_incref(args),
 			"grow volume %s in storage \"%s\" (%s) to %s", d->volume, d->instance,

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "config/value.h"
 #include "vm/disk.h"
+#include "vm/quota.h"
 #include "vm/steps.h"
 
 /* ---- in ----------------------------------------------------------------------------------- */
@@ -123,6 +124,7 @@ static int import_locked(struct vm *vm, const struct vm_disk *d, struct plan *pl
 	if (*size_bytes < v.virtual_bytes)
 		*size_bytes = v.virtual_bytes;
 	new.size_bytes = *size_bytes;
+	plan_needs(plan, &(struct quota){.disk_bytes = -(int64_t)v.virtual_bytes}); /* which goes */
 	if ((v.name ? plan_swap(vm, plan, d, &new, err) : plan_volume(vm, plan, &new, err)) < 0)
 		return -1;
 	return vm_disk_note_size(vm, plan, d, new.size_bytes, err);

@@ -77,6 +77,8 @@ void ctx_free(struct ctx *ctx)
 	free(ctx->invoked_class);
 	free(ctx->pretended);
 	free(ctx->pretended_text);
+	free(ctx->owner);
+	json_decref(ctx->quota);
 	free(ctx->chain_vm);
 	paths_free(&ctx->paths);
 }

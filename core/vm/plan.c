@@ -27,6 +27,7 @@
 #include "base/log.h"
 #include "base/proc.h"
 #include "vm/journal.h"
+#include "vm/quota.h"
 #include "vm/steps.h"
 
 struct plan {
@@ -36,6 +37,7 @@ struct plan {
 	struct planned_list steps, thens;
 	char *path;
 	char *also; /* the other VM's name, or NULL */
+	struct quota need;
 	int fd;
 };
 
@@ -66,6 +68,14 @@ void plan_forward(struct plan *plan)
 void plan_then_end(struct plan *plan)
 {
 	plan->then_end = true;
+}
+
+void plan_needs(struct plan *plan, const struct quota *need)
+{
+	plan->need.vms += need->vms;
+	plan->need.cpus += need->cpus;
+	plan->need.memory_bytes += need->memory_bytes;
+	plan->need.disk_bytes += need->disk_bytes;
 }
 
 void plan_also(struct plan *plan, const char *name)
@@ -278,9 +288,12 @@ int planned_finish(struct vm *vm, const struct planned_list *thens, const struct
 
 int plan_run(struct plan *plan, void *data, bool keep, struct vmf_error *err)
 {
+	autoclose int quota = -1; /* until all is there to be counted */
 	size_t i = 0;
 	int rc;
 
+	if (quota_take(plan->vm, &plan->need, str_equal(plan->operation, "start"), &quota, err) < 0)
+		return -1;
 	if (fault_point("journal", err) < 0 || journal_open(plan, err) < 0)
 		return -1;
 	for (; i < plan->steps.count; i++) {

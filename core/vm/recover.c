@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/proc.h"
 #include "vm/journal.h"
+#include "vm/quota.h"
 #include "vm/steps.h"
 
 #define JOURNAL_MAX (16 << 20)
@@ -227,7 +228,10 @@ int plan_undo_start(struct vm *vm, struct vmf_error *err)
 {
 	autofree char *started = plan_journal_path(vm->ctx, vm->name, false);
 
-	return recover_one(vm, started, true, err);
+	if (recover_one(vm, started, true, err) < 0)
+		return -1;
+	quota_give_back(vm->ctx, vm->name);
+	return 0;
 }
 
 /* ---- the record of a VM that runs --------------------------------------------------------- */

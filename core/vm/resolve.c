@@ -65,6 +65,13 @@ static int list_own(struct vm *vm, const char *instance, const struct plugin **p
 	return 0;
 }
 
+/* Names are chosen by owners, too: another VM's volume is none of such a VM, whatever it is called. */
+static bool is_anothers(const struct vm *vm, const struct vmf_volume *volume)
+{
+	return conf_string(vm->root, "owner") && volume->owner_uuid &&
+	       !str_equal(volume->owner_uuid, vm->uuid);
+}
+
 static int find_volumes(struct vm *vm, struct vmf_error *err)
 {
 	const struct plugin *plugin = NULL;
@@ -80,7 +87,8 @@ static int find_volumes(struct vm *vm, struct vmf_error *err)
 	}
 	vm->seen = (struct vm_seen){.instance = instance, .list = list, .is_fresh = true};
 	for (size_t i = 0; i < list.count; i++)
-		if (volume_number(vm_volume_at(&list, i)->name, prefix) >= 0)
+		if (volume_number(vm_volume_at(&list, i)->name, prefix) >= 0 &&
+			!is_anothers(vm, vm_volume_at(&list, i)))
 			strv_add(&found, vm_volume_at(&list, i)->name);
 	conf_opts_free(opts);
 	strv_sort(&found);

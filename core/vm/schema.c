@@ -71,6 +71,7 @@ static const struct vmf_option root_options[] = {
 	OPT("net_ignore", LIST, NULL, "patterns of interfaces that net show and state leave out"),
 	OPT("host", STRING, "local", "where the VM lives"),
 	OPT("owner", STRING, NULL, "whose VM this is"),
+	OPT("allow", LIST, NULL, "the verbs that its owner may use by the gate; all: all that pass it"),
 	OPT("locked", BOOL, "no", "the VM can be looked at, not changed"),
 	OPT("post", PATH, NULL, "a program that is run after the VM has started, with its name as argument"),
 	OPT_RANGE("shutdown_timeout", TIME, "60s", 0, INT64_C(86400000),
@@ -111,6 +112,22 @@ static const struct vmf_option host_options[] = {
 		.since = "0.1"},
 };
 
+static const struct vmf_option owner_options[] = {
+	OPT("enabled", BOOL, "yes", "the gate lets the owner in"),
+	OPT_RANGE("vms", INT, NULL, 0, 1000000, "how many VMs may be the owner's"),
+	OPT_RANGE("cpus", INT, NULL, 0, 1000000, "how many CPUs those that run may have together"),
+	{.name = "memory",
+		.type = VMF_OPT_SIZE,
+		.flags = VALUE_F_MIB,
+		.help = "how much memory those that run may have together; a bare number is in MiB",
+		.since = "0.1"},
+	OPT("disk", SIZE, NULL, "how large their disks may be together, on each host"),
+	OPT("allow", LIST, NULL,
+		"verbs that the owner may use on all own VMs, besides those that they allow"),
+	OPT("classes", LIST, NULL, "the classes that the owner may name when making a VM"),
+	OPT("keys", LIST, NULL, "the public keys that the owner is known by"),
+};
+
 #define OPTIONS(table) .options = table, .n_options = VMF_COUNT(table)
 
 static const struct conf_schema root_sections[] = {
@@ -122,6 +139,10 @@ static const struct conf_schema root_sections[] = {
 		.flags = VMF_CONF_TITLED | VMF_CONF_PLUGIN,
 		.help = "a machine that VMs run on",
 		OPTIONS(host_options)},
+	{.keyword = "owner",
+		.flags = VMF_CONF_TITLED,
+		.help = "one whom VMs belong to, in vmf.conf: what she may have",
+		OPTIONS(owner_options)},
 	{.keyword = "disk",
 		.flags = VMF_CONF_TITLED | VMF_CONF_PLUGIN,
 		.help = "a disk of the VM",

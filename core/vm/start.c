@@ -15,6 +15,7 @@
 #include "qemu/process.h"
 #include "vm/disk.h"
 #include "vm/place.h"
+#include "vm/quota.h"
 #include "vm/start.h"
 #include "vm/steps.h"
 
@@ -259,6 +260,8 @@ static struct plan *make_plan(struct vm *vm)
 	struct plan *plan = plan_new(vm, "start", false);
 	json_t *record;
 
+	plan_needs(plan, &(struct quota){.cpus = conf_number(vm->root, "cpus"),
+				 .memory_bytes = (int64_t)vm_memory_bytes(vm)});
 	plan_add(plan, &step_run_folder, NULL, "make the run folder %s", vm->run_dir);
 	for (size_t i = 0; i < vm->n_disks; i++) {
 		struct vm_disk *d = &vm->disks[i];

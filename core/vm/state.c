@@ -376,6 +376,10 @@ int vm_lock(struct vm *vm, struct vmf_error *err)
 		vm_unlock(vm);
 		return -1;
 	}
+	if (vm_need_owned(vm, err) < 0) {
+		vm_unlock(vm);
+		return -1;
+	}
 	if (!was_defined || vm->is_defined)
 		return 0;
 	vm_unlock(vm);

@@ -38,6 +38,8 @@ struct ctx {
 	bool ends_move;        /* the mark of a move does not count, see move.h */
 	bool goes_on;          /* far end: the near end has more of the chain */
 	char *pretended, *pretended_text; /* in a dry run: the VM whose definition is this text, not its file's; or NULL */
+	char *owner;           /* of whom all VMs that are worked on must be: the gate's, for one at the far end, too; or NULL */
+	json_t *quota;         /* far end: what is left for the VM's owner here, see quota.h; or NULL */
 	char *chain_vm;        /* what the VM of the chain that was run is called at its end */
 	enum { MANAGED_UNKNOWN, MANAGED_NONE, MANAGED_SOME } managed; /* whether LIB/managed is there */
 	struct known_volumes *volumes; /* of stores that were asked already; NULL: none is remembered */
@@ -148,6 +150,8 @@ struct vm_disk *vm_add_disk(struct vm *vm, const char *title);
 int vm_resolve(struct vm *vm, struct vmf_error *err);
 /* The plugin and options of the display that DISPLAY names, as the VM's definition has it; its opts are the caller's. */
 int vm_display_resolve(struct vm *vm, struct vm_display *display, struct vmf_error *err);
+/* VMF_E_NOT_FOUND if there is an owner in the context and the VM, which is defined, is somebody else's. (owner.c) */
+int vm_need_owned(const struct vm *vm, struct vmf_error *err);
 /* Names of all defined VMs, sorted. */
 int vm_names(struct ctx *ctx, struct strv *names, struct vmf_error *err);
 /* "class-NAME" or "NAME": what the VM's volumes are called, but for their number. */
@@ -412,6 +416,9 @@ struct plan *plan_new(struct vm *vm, const char *operation, bool lasting);
 void plan_forward(struct plan *plan);
 /* Once committed, QEMU is to be ended: for plans that are kept until plan_done(). */
 void plan_then_end(struct plan *plan);
+struct quota;
+/* The VM's owner must have so much left when the plan is run; adds to what was needed before. See quota.h. */
+void plan_needs(struct plan *plan, const struct quota *need);
 /* The operation concerns VM NAME, too: a command on that one recovers it as well. For lasting plans. */
 void plan_also(struct plan *plan, const char *name);
 /* Adds a step; ARGS is consumed; the description is what --dry-run shows. */

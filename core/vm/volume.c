@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "config/value.h"
 #include "vm/disk.h"
+#include "vm/quota.h"
 #include "vm/steps.h"
 
 int vm_volume_look(const struct plugin *plugin, const struct vm_call *call, const char *name,
@@ -356,6 +357,7 @@ static void add_step(
 	autofree char *size = value_format_size(new->size_bytes);
 
 	json_object_set_new(record, "size", json_integer((json_int_t) new->size_bytes));
+	plan_needs(plan, &(struct quota){.disk_bytes = (int64_t) new->size_bytes});
 	if (new->is_received) {
 		plan_add(plan, &step_volume_receive, record, "receive volume %s of %s in storage \"%s\" (%s)",
 			new->name, size, in->name, in->plugin->name);
