@@ -18,7 +18,7 @@ import time
 import urllib.error
 import urllib.request
 
-PATIENCE = 60
+PATIENCE = 150
 CONNECTED = 'return document.documentElement.classList.contains("noVNC_connected")'
 PICTURE = '''
 const canvas = document.querySelector("#noVNC_container canvas");

@@ -15,7 +15,7 @@ need_guest
 # browse STEP...: see browser.py; what Chromium keeps is in the test's own folder
 browse()
 {
-	HOME=$scratch timeout 180 python3 "$top_srcdir/tests/browser.py" $((20000 + RANDOM % 10000)) "$@"
+	HOME=$scratch timeout 400 python3 "$top_srcdir/tests/browser.py" $((20000 + RANDOM % 10000)) "$@"
 }
 
 picture()
@@ -79,7 +79,7 @@ ok "nothing came of it" world_same
 
 # ---- a browser ---------------------------------------------------------------------------------------
 
-serve
+serve --timeout 10m # a browser may take its time to begin
 [ "$port" -ge 6080 ] && [ "$port" -le 6179 ] && [[ $url == "http://127.0.0.1:$port/?token="* ]]
 result $? "by a port and an address of their kind"
 ok "it is shown" "$VMF" relays
@@ -97,7 +97,12 @@ ok "the guest's screen is taken" "$VMF" web screenshot "$scratch/web.ppm"
 ok "somebody waits for a line" guest web 'kill $(cat /run/reader 2>/dev/null) 2>/dev/null; (exec sh -c "echo \$\$ >/run/reader; exec cat /dev/tty2 >/run/typed") & echo'
 background browse open "$url" ready "$scratch/open" picture "$scratch/browser.ppm" ready "$scratch/shot" wait "$scratch/type" \
 	keys "Hello from afar 42" ready "$scratch/typed" wait "$scratch/enough"
-ok "a browser opens it" wait_for 90 test -e "$scratch/open"
+# opened: or what the browser says
+opened()
+{
+	wait_for 180 test -e "$scratch/open" || { cat "$scratch/background" && false; }
+}
+ok "a browser opens it" opened
 ok "and has a picture" wait_for 30 test -e "$scratch/shot"
 ok "which is the guest's screen" picture same "$scratch/browser.ppm" "$scratch/web.ppm"
 ok "the address is used up" gets "$url" 403
