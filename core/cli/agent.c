@@ -5,12 +5,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "base/log.h"
 #include "base/tty.h"
 #include "cli/cli.h"
+#include "cli/move.h"
 #include "remote/agent.h"
 #include "remote/claim.h"
 #include "remote/managed.h"
@@ -124,6 +126,8 @@ static int run(const json_t *request, int notes, void *data)
 	take_settings(ctx, request);
 	if (words.count == 0)
 		rc = vmf_fail(&err, VMF_E_USAGE, 0, NULL, "the near end asks for nothing");
+	else if (json_object_get(request, "move"))
+		rc = move_far(ctx, request, put_note, &err);
 	else if (json_string_value(json_object_get(request, "master")))
 		rc = run_managed(ctx, request, &words, &exit_code, &err);
 	else
@@ -153,4 +157,27 @@ int command_agent(struct cli_call *call, struct vmf_error *err)
 		return vmf_fail_errno(err, NULL, "agent");
 	close(null);
 	return agent_serve(in, out, &ops, err);
+}
+
+int agent_here(struct ctx *ctx, struct vmf_error *err)
+{
+	const struct agent_ops ops = {.run = run, .data = ctx};
+	struct vmf_error mine = VMF_ERROR_INIT;
+	int ends[2];
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
+		return vmf_fail_errno(err, NULL, "socketpair");
+	fflush(NULL);
+	pid = fork();
+	if (pid == 0) {
+		close(ends[0]);
+		_exit(agent_serve(ends[1], ends[1], &ops, &mine) < 0 ? VMF_E_FAILED : 0);
+	}
+	close(ends[1]);
+	if (pid > 0)
+		return ends[0];
+	vmf_fail_errno(err, NULL, "fork");
+	close(ends[0]);
+	return -1;
 }

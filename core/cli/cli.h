@@ -178,6 +178,7 @@ json_t *status_json(const struct vm_state *state, const char *name);
 int verb_create(struct cli_call *, struct vmf_error *); /* define.c */
 int verb_destroy(struct cli_call *, struct vmf_error *);
 int verb_rename(struct cli_call *, struct vmf_error *);
+int verb_move(struct cli_call *, struct vmf_error *); /* move.c */
 int verb_set(struct cli_call *, struct vmf_error *);
 int verb_ram(struct cli_call *, struct vmf_error *);
 int verb_smp(struct cli_call *, struct vmf_error *);
@@ -254,6 +255,8 @@ int command_help(struct cli_call *, struct vmf_error *); /* help.c */
 int command_version(struct cli_call *, struct vmf_error *);
 int command_completion(struct cli_call *, struct vmf_error *); /* completion.c */
 int command_agent(struct cli_call *, struct vmf_error *); /* agent.c */
+int command_backup(struct cli_call *, struct vmf_error *); /* backup.c */
+int command_restore(struct cli_call *, struct vmf_error *);
 int command_host_list(struct cli_call *, struct vmf_error *); /* hosts.c */
 int command_host_ping(struct cli_call *, struct vmf_error *);
 int command_host_info(struct cli_call *, struct vmf_error *);

@@ -16,6 +16,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "cli/cli.h"
+#include "cli/move.h"
 #include "remote/claim.h"
 #include "remote/managed.h"
 #include "remote/remote.h"
@@ -27,6 +28,7 @@ struct far {
 	char **argv;
 	struct vm *vm;
 	struct place *place;
+	struct place *moved; /* the same, ours, once a move has led there */
 	struct remote *remote;
 	char *name;		   /* the VM's, which a chain may change */
 	const struct claim *claim; /* room that is to be taken, or NULL */
@@ -102,7 +104,7 @@ int far_place(struct vm *vm, int argc, char **argv, struct place **place, struct
 
 /* ---- one run ------------------------------------------------------------------------------ */
 
-static char *class_layer(const struct vm *vm)
+char *far_layer(const struct vm *vm)
 {
 	struct strbuf text = STRBUF_INIT;
 	struct vmf_error ignored = VMF_ERROR_INIT;
@@ -191,7 +193,7 @@ static int run_words(struct far *far, char **argv, int from, int to, bool more, 
 {
 	autofree char *file = str_printf("%s/vms/%s.conf", far->vm->ctx->paths.etc, far->name);
 	autofree char *text = file_read_at(AT_FDCWD, file, DEFINITION_MAX, NULL);
-	autofree char *layer = class_layer(far->vm);
+	autofree char *layer = far_layer(far->vm);
 	char **words = mem_alloc(((size_t)(to - from) + 1) * sizeof(*words));
 	char host[256] = "";
 	json_t *request;
@@ -261,6 +263,45 @@ static int picture_here(struct far *far, char **argv, int from, int to, const st
 	return 0;
 }
 
+/* Where the rest of the chain goes, too. */
+static int move_away(struct far *far, const struct cli_call *call, int *exit_code, struct vmf_error *err)
+{
+	struct ctx *ctx = far->vm->ctx;
+	char master[256] = "";
+	autofree char *layer = NULL;
+	struct move m = {.host = call->args.items[0], .master = master, .from = far->place};
+	struct cli_call said = *call;
+	int rc = -1;
+
+	/* what was changed there is known here from now on */
+	if (run_words(far, NULL, 0, 0, true, NULL, exit_code, err) < 0 || *exit_code)
+		return *exit_code ? 0 : -1;
+	gethostname(master, sizeof(master) - 1);
+	m.vm = vm_load(ctx, far->name, false, err);
+	if (!m.vm)
+		return -1;
+	m.layer = layer = far_layer(m.vm);
+	rc = move_run(&m, err);
+	said.ctx = ctx;
+	said.vm = m.vm;
+	if (rc == 0)
+		move_say(&said, &m);
+	vm_free(m.vm);
+	if (rc == 0 && !ctx->dry_run && m.to && !call->is_last) {
+		remote_close(far->remote);
+		far->remote = remote_open(m.to, FAR_HELLO_MS, err);
+		rc = far->remote ? 0 : -1;
+		place_free(far->moved);
+		far->place = far->moved = m.to;
+		return rc;
+	}
+	place_free(m.to);
+	if (rc == 0 && !ctx->dry_run && !call->is_last)
+		return vmf_fail(err, VMF_E_UNSUPPORTED, 0, "run the rest of the chain now",
+			"vm \"%s\" lives here now", far->name);
+	return rc;
+}
+
 /* What would go wrong at this end once it is done at the other. */
 static int check_here(const struct far *far, const struct cli_call *call, struct vmf_error *err)
 {
@@ -279,7 +320,7 @@ static int check_here(const struct far *far, const struct cli_call *call, struct
 	}
 	for (size_t i = 0; call->verb->run == verb_set && far->vm->is_defined && i < call->args.count; i++)
 		if (str_starts(call->args.items[i], "host="))
-			return vmf_fail(err, VMF_E_UNSUPPORTED, 0, "its disks are there",
+			return vmf_fail(err, VMF_E_UNSUPPORTED, 0, "`move` does that",
 				"vm \"%s\" lives on host \"%s\": `set host=` does not move it", far->name,
 				far->place->name);
 	if (call->verb->run == verb_screenshot && !str_equal(word, "-")) {
@@ -295,7 +336,8 @@ static int check_here(const struct far *far, const struct cli_call *call, struct
 
 static bool is_ours(const struct cli_call *call)
 {
-	return call->verb && (call->verb->run == verb_edit || call->verb->run == verb_screenshot);
+	return call->verb && (call->verb->run == verb_edit || call->verb->run == verb_screenshot ||
+				     call->verb->run == verb_move);
 }
 
 /* The next part of the chain from argv[i] on: one verb of ours, or all up to the next of those. */
@@ -306,7 +348,9 @@ static int run_part(struct far *far, int argc, char **argv, int *i, int *exit_co
 
 	*i = next_call(&call, argc, argv, from);
 	if (is_ours(&call)) {
-		rc = call.verb->run == verb_edit
+		call.is_last = *i >= argc;
+		rc = call.verb->run == verb_move ? move_away(far, &call, exit_code, err)
+		     : call.verb->run == verb_edit
 			     ? edit_here(far, call.verb, *i >= argc, exit_code, err)
 			     : picture_here(far, argv, from, *i, &call, *i >= argc, exit_code, err);
 		free_call(&call);
@@ -329,6 +373,7 @@ int far_chain(
 	struct vm *vm, struct place *place, int argc, char **argv, int *exit_code, struct vmf_error *err)
 {
 	struct far far = {.vm = vm, .place = place, .argc = argc, .argv = argv, .name = str_dup(vm->name)};
+	struct vmf_error later = VMF_ERROR_INIT;
 	int rc = 0;
 
 	for (int i = 1; rc == 0 && i < argc;) {
@@ -338,6 +383,10 @@ int far_chain(
 		rc = check_here(&far, &call, err);
 		free_call(&call);
 	}
+	if (move_finish(vm->ctx, vm->name, &later) < 0)
+		log_warn("vm \"%s\": what it has left at the host that it was moved from is still there: %s",
+			vm->name, later.message);
+	error_clear(&later);
 	if (rc == 0)
 		far.remote = remote_open(place, FAR_HELLO_MS, err);
 	if (!far.remote)
@@ -346,6 +395,7 @@ int far_chain(
 	for (int i = 1; rc == 0 && *exit_code == 0 && i < argc && !log_interrupted;)
 		rc = run_part(&far, argc, argv, &i, exit_code, err);
 	remote_close(far.remote);
+	place_free(far.moved);
 	free(far.name);
 	return rc;
 }

@@ -17,6 +17,8 @@ int far_place(struct vm *vm, int argc, char **argv, struct place **place, struct
 int far_chain(
 	struct vm *vm, struct place *place, int argc, char **argv, int *exit_code, struct vmf_error *err);
 
+/* What its classes say, for the far end. The caller frees. */
+char *far_layer(const struct vm *vm);
 /* A request to run WORDS, with how this vmf was called. */
 json_t *far_request(const struct ctx *ctx, int argc, char *const *argv);
 /* Runs it with this process's input and output until its end; TO: where its output goes instead, or NULL;

@@ -182,8 +182,7 @@ static bool take(struct agent *agent, struct run *run, int which)
 		return true;
 	}
 	frame = json_pack("{s:I}", "id", run->id);
-	frame_put_data(frame, keys[which], data, (size_t)n);
-	frames_put(&agent->frames, frame);
+	frames_put_data(&agent->frames, frame, keys[which], data, (size_t)n);
 	return true;
 }
 

@@ -12,7 +12,8 @@
  *                 {"id":1,"exit":0}          the last one of a run; or "exit":143,"signal":15
  *                 {"id":1,"error":"..."}     it could not even be run
  *
- * Bytes that are no UTF-8 stand in "in64", "out64", "err64" instead. Each side says hello first, see hello.h.
+ * Bytes that are no UTF-8 stand in "in64", "out64", "err64" instead; many bytes follow the line as they are, and
+ * "inraw", "outraw", "errraw" is their number. Each side says hello first, see hello.h.
  */
 #ifndef VMF_REMOTE_AGENT_H
 #define VMF_REMOTE_AGENT_H
@@ -22,7 +23,7 @@
 #include "base/error.h"
 
 /* Of a run's input, so much may be on its way, without a word that it was taken. */
-#define AGENT_INPUT_MAX 65536u
+#define AGENT_INPUT_MAX 1048576u
 
 struct agent_ops {
 	/* In the run's own process, whose standard fds are pipes by now; NOTES: where a note is a line of

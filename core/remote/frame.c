@@ -9,6 +9,7 @@
 
 #include "base/base64.h"
 
+#define RAW_MIN 1024u /* from so many bytes on it is not worth while to make JSON of them */
 #define READ_SIZE 65536u
 
 static void no_waiting(int fd)
@@ -116,6 +117,36 @@ static json_t *not_a_frame(const char *line, size_t length, struct vmf_error *er
 	return NULL;
 }
 
+/* The key of the bytes that follow the frame, or NULL. */
+static const char *raw_key(const json_t *frame)
+{
+	static const char *const keys[] = {"out", "in", "err"};
+	static const char *const raw[] = {"outraw", "inraw", "errraw"};
+
+	for (size_t i = 0; i < VMF_COUNT(keys); i++) {
+		json_int_t length = json_integer_value(json_object_get(frame, raw[i]));
+
+		if (length > 0 && length <= (json_int_t)FRAME_DATA)
+			return keys[i];
+	}
+	return NULL;
+}
+
+/* The bytes behind a frame whose line has *N become its KEY, if they are there; *n is then what they take,
+ * too. */
+static bool take_raw(struct frames *frames, json_t *frame, const char *key, size_t *n)
+{
+	autofree char *raw = str_printf("%sraw", key);
+	size_t length = (size_t)json_integer_value(json_object_get(frame, raw));
+	size_t begin = frames->from_at + *n + 1;
+
+	if (frames->from.length - begin < length)
+		return false;
+	json_object_set_new(frame, key, json_stringn_nocheck(frames->from.data + begin, length));
+	*n += length;
+	return true;
+}
+
 json_t *frames_next(struct frames *frames, struct vmf_error *err)
 {
 	char *line, *end;
@@ -135,11 +166,20 @@ json_t *frames_next(struct frames *frames, struct vmf_error *err)
 		/* the other side has said something, and then no more */
 		return frames->ended && n ? not_a_frame(line, n, err) : NULL;
 	}
+	frame = json_loadb(line, n, 0, NULL);
+	if (json_is_object(frame)) {
+		const char *key = raw_key(frame);
+
+		if (key && !take_raw(frames, frame, key, &n)) {
+			json_decref(frame);
+			return frames->ended ? not_a_frame(line, n, err) : NULL;
+		}
+		frames->from_at += n + 1;
+		frames->scanned = frames->from_at;
+		return frame;
+	}
 	frames->from_at += n + 1;
 	frames->scanned = frames->from_at;
-	frame = json_loadb(line, n, 0, NULL);
-	if (json_is_object(frame))
-		return frame;
 	json_decref(frame);
 	return not_a_frame(line, n, err);
 }
@@ -162,14 +202,32 @@ void frame_put_data(json_t *frame, const char *key, const char *data, size_t len
 	json_object_set_new(frame, key64, json_string(coded));
 }
 
+void frames_put_data(struct frames *frames, json_t *frame, const char *key, const char *data, size_t length)
+{
+	autofree char *raw = str_printf("%sraw", key);
+
+	if (length < RAW_MIN) {
+		frame_put_data(frame, key, data, length);
+		frames_put(frames, frame);
+		return;
+	}
+	json_object_set_new(frame, raw, json_integer((json_int_t)length));
+	frames_put(frames, frame);
+	strbuf_add(&frames->to, data, length);
+}
+
 char *frame_data(const json_t *frame, const char *key, size_t *length)
 {
 	autofree char *key64 = str_printf("%s64", key);
+	char *data;
 	const json_t *plain = json_object_get(frame, key), *coded = json_object_get(frame, key64);
 
 	if (json_is_string(plain)) {
 		*length = json_string_length(plain);
-		return str_dup(json_string_value(plain));
+		/* there may be a NUL in it */
+		data = mem_alloc(*length + 1);
+		memcpy(data, json_string_value(plain), *length);
+		return data;
 	}
 	return json_is_string(coded) ? base64_decode(json_string_value(coded), length) : NULL;
 }

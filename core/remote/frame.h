@@ -38,6 +38,9 @@ int frames_read(struct frames *frames, struct vmf_error *err);
 /* The next whole frame, a new reference; NULL: there is none yet, or (err set) what came is no frame. */
 json_t *frames_next(struct frames *frames, struct vmf_error *err);
 
+/* Adds FRAME, which is consumed, with at most FRAME_DATA bytes as its KEY, which is "in", "out" or "err". Many bytes are no
+ * JSON: their number stands in KEYraw, and they follow the line. */
+void frames_put_data(struct frames *frames, json_t *frame, const char *key, const char *data, size_t length);
 /* FRAME[KEY], or FRAME[KEY64] if the bytes are no UTF-8, are set to at most FRAME_DATA bytes. */
 void frame_put_data(json_t *frame, const char *key, const char *data, size_t length);
 /* The bytes in such a frame; NULL: it has none. The caller frees. */

@@ -8,7 +8,7 @@
 #include "base/error.h"
 
 /* Grows when frames change their meaning. Both sides must have the same. */
-#define REMOTE_PROTOCOL 1
+#define REMOTE_PROTOCOL 2
 
 /* A new frame. */
 json_t *hello_new(void);

@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "vm/move.h"
 #include "vm/place.h"
 
 #define DEFINITION_MAX (4 << 20)
@@ -121,6 +122,7 @@ static int begin(struct ctx *ctx, const char *name, const struct managed *manage
 		}
 		return 0;
 	}
+	move_unmark(ctx, name); /* the near end says that it lives here */
 	/* destroyed here, and the near end has not heard of it */
 	if (!far && is_known(record, near))
 		return vmf_fail(err, VMF_E_NOT_FOUND, 0, NULL, "vm \"%s\" was destroyed there", name) + 2;

@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/log.h"
@@ -14,7 +15,7 @@
 #include "remote/hello.h"
 
 struct remote {
-	struct place *place;
+	struct place *place; /* NULL: this host */
 	struct frames frames;
 	int fd; /* -1: given back already */
 	bool has_hello, is_done;
@@ -26,7 +27,24 @@ struct remote {
 	int64_t took_ms;   /* when some were taken last, or began to be on their way */
 };
 
+static const char *name_of(const struct remote *remote)
+{
+	return remote->place ? remote->place->name : "local";
+}
+
 /* ---- opening and closing ------------------------------------------------------------------- */
+
+struct remote *remote_open_fd(int fd, int64_t timeout_ms)
+{
+	struct remote *remote = mem_alloc(sizeof(*remote));
+
+	remote->fd = fd;
+	remote->is_done = true;
+	remote->deadline_ms = time_now_ms() + timeout_ms;
+	frames_init(&remote->frames, fd, fd);
+	frames_put(&remote->frames, hello_new());
+	return remote;
+}
 
 struct remote *remote_open(struct place *place, int64_t timeout_ms, struct vmf_error *err)
 {
@@ -48,13 +66,8 @@ struct remote *remote_open(struct place *place, int64_t timeout_ms, struct vmf_e
 		vmf_context(err, "host \"%s\"", place->name);
 		return NULL;
 	}
-	remote = mem_alloc(sizeof(*remote));
+	remote = remote_open_fd(fd, timeout_ms);
 	remote->place = place;
-	remote->fd = fd;
-	remote->is_done = true;
-	remote->deadline_ms = call.deadline_ms;
-	frames_init(&remote->frames, fd, fd);
-	frames_put(&remote->frames, hello_new());
 	return remote;
 }
 
@@ -65,6 +78,11 @@ static void disconnect(struct remote *remote, struct vmf_error *err)
 
 	if (remote->fd < 0)
 		return;
+	if (!remote->place) {
+		close(remote->fd);
+		remote->fd = -1;
+		return;
+	}
 	place_call(remote->place, &call);
 	if (remote->place->plugin->ops.placement.disconnect)
 		remote->place->plugin->ops.placement.disconnect(&call, remote->fd, err);
@@ -97,7 +115,7 @@ static int lost(struct remote *remote, struct vmf_error *err)
 			"the connection was lost; what was begun there is undone or finished there");
 	else
 		vmf_fail(err, VMF_E_FAILED, 0, NULL, "the connection was closed");
-	return vmf_context(err, "host \"%s\"", remote->place->name);
+	return vmf_context(err, "host \"%s\"", name_of(remote));
 }
 
 /* ---- what the far end says ------------------------------------------------------------------ */
@@ -149,7 +167,7 @@ static int listen_to(struct remote *remote, struct vmf_error *err)
 	if (!mine.code)
 		return 0;
 	error_move(err, &mine);
-	return vmf_context(err, "host \"%s\"", remote->place->name);
+	return vmf_context(err, "host \"%s\"", name_of(remote));
 }
 
 /* ---- turning ------------------------------------------------------------------------------ */
@@ -184,7 +202,7 @@ int remote_turn(struct remote *remote, struct vmf_error *err)
 		return lost(remote, err);
 	if (!remote->has_hello && time_now_ms() >= remote->deadline_ms)
 		return vmf_fail(
-			err, VMF_E_TIMEOUT, 0, NULL, "host \"%s\": it does not answer", remote->place->name);
+			err, VMF_E_TIMEOUT, 0, NULL, "host \"%s\": it does not answer", name_of(remote));
 	return 0;
 }
 
@@ -248,8 +266,7 @@ void remote_input(struct remote *remote, const char *bytes, size_t length)
 	if (!remote->on_its_way)
 		remote->took_ms = time_now_ms();
 	remote->on_its_way += length;
-	frame_put_data(frame, "in", bytes, length);
-	frames_put(&remote->frames, frame);
+	frames_put_data(&remote->frames, frame, "in", bytes, length);
 }
 
 void remote_input_end(struct remote *remote)

@@ -25,6 +25,8 @@ struct remote_events {
 /* Begins to connect, and says hello. PLACE outlives the connection. TIMEOUT_MS: until the other side's hello.
  */
 struct remote *remote_open(struct place *place, int64_t timeout_ms, struct vmf_error *err);
+/* The same over a stream that is open already, to an agent on this very host. */
+struct remote *remote_open_fd(int fd, int64_t timeout_ms);
 void remote_close(struct remote *remote);
 
 /* Asks for a run, one at a time; REQUEST is consumed, EVENTS outlive the run. Does not wait for the hello. */

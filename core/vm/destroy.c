@@ -107,7 +107,7 @@ static int plan_volumes(struct vm *vm, struct plan *plan, struct vmf_error *err)
 	return 0;
 }
 
-static int make_plan(struct vm *vm, struct plan *plan, struct vmf_error *err)
+static int make_plan(struct vm *vm, struct plan *plan, bool keeps_definition, struct vmf_error *err)
 {
 	static const struct {
 		const char *folder, *suffix;
@@ -125,12 +125,14 @@ static int make_plan(struct vm *vm, struct plan *plan, struct vmf_error *err)
 
 		plan_file(plan, path);
 	}
+	if (keeps_definition)
+		return 0;
 	plan_file(plan, unfinished);
 	plan_file(plan, vm->file);
 	return 0;
 }
 
-int vm_destroy(struct vm *vm, struct vmf_error *err)
+static int destroy(struct vm *vm, bool keeps_definition, struct vmf_error *err)
 {
 	struct plan *plan;
 	int rc;
@@ -152,7 +154,7 @@ int vm_destroy(struct vm *vm, struct vmf_error *err)
 		rc = vm_resolve(vm, err);
 	if (rc == 0) {
 		plan = plan_new(vm, "destroy", true);
-		rc = make_plan(vm, plan, err);
+		rc = make_plan(vm, plan, keeps_definition, err);
 		if (rc == 0 && vm->ctx->dry_run)
 			plan_describe(plan);
 		else if (rc == 0)
@@ -161,4 +163,14 @@ int vm_destroy(struct vm *vm, struct vmf_error *err)
 	}
 	vm_unlock(vm);
 	return rc < 0 || vm->ctx->dry_run ? rc : vm_reload(vm, err);
+}
+
+int vm_destroy(struct vm *vm, struct vmf_error *err)
+{
+	return destroy(vm, false, err);
+}
+
+int vm_destroy_but_definition(struct vm *vm, struct vmf_error *err)
+{
+	return destroy(vm, true, err);
 }

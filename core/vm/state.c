@@ -20,6 +20,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/proc.h"
+#include "vm/move.h"
 #include "vm/vm.h"
 
 #define LOCK_WAIT_MS 20000
@@ -224,6 +225,10 @@ int vm_need_unlocked(struct vm *vm, struct vmf_error *err)
 	const struct conf_value *v;
 	autofree char *hint = NULL;
 
+	if (!vm->ctx->ends_move && move_is_marked(vm->ctx, vm->name))
+		return vmf_fail(err, VMF_E_STATE, 0, "any command on it there finishes that",
+			"vm \"%s\" is being moved to another host by the one that it is managed from",
+			vm->name);
 	if (!conf_number(vm->root, "locked"))
 		return 0;
 	v = conf_get(vm->root, "locked");
@@ -365,6 +370,12 @@ int vm_lock(struct vm *vm, struct vmf_error *err)
 
 	if (vm_lock_any(vm, err) < 0)
 		return -1;
+	/* marked while we waited */
+	if (!vm->ctx->ends_move && move_is_marked(vm->ctx, vm->name)) {
+		vm_need_unlocked(vm, err);
+		vm_unlock(vm);
+		return -1;
+	}
 	if (!was_defined || vm->is_defined)
 		return 0;
 	vm_unlock(vm);

@@ -41,6 +41,8 @@ const struct step *step_find(const char *name)
 		&step_mount_parts,
 		&step_unmount,
 		&step_trim,
+		&step_volume_receive,
+		&step_file_receive,
 	};
 
 	for (size_t i = 0; i < VMF_COUNT(all); i++)

@@ -44,6 +44,8 @@ extern const struct step step_mount_image;
 extern const struct step step_mount_parts;
 extern const struct step step_unmount;
 extern const struct step step_trim;           /* trim.c */
+extern const struct step step_volume_receive; /* move.c */
+extern const struct step step_file_receive;
 
 /* The text of a new definition as the first step of PLAN. The VM takes on what the text says, so that the steps
  * that follow make disks for the VM that it is going to be. (create.c) */
@@ -59,6 +61,7 @@ struct new_volume {
 	uint64_t size_bytes;
 	unsigned index;
 	const struct image *image;
+	bool is_received; /* by step_volume_receive, whose data is a stream */
 };
 /* Adds the step that makes it. VMF_E_EXISTS if the name is taken, VMF_E_USAGE if the image does not fit. */
 int plan_volume(struct vm *vm, struct plan *plan, const struct new_volume *new, struct vmf_error *err);

@@ -35,6 +35,7 @@ struct ctx {
 	struct conf **classes; /* with_default and one class each */
 	struct strv class_names;
 	bool is_far;           /* this is the far end of a connection, which its near end's VMs live at */
+	bool ends_move;        /* the mark of a move does not count, see move.h */
 	bool goes_on;          /* far end: the near end has more of the chain */
 	char *pretended, *pretended_text; /* in a dry run: the VM whose definition is this text, not its file's; or NULL */
 	char *chain_vm;        /* what the VM of the chain that was run is called at its end */
@@ -343,6 +344,8 @@ int vm_newimg(struct vm *vm, uint64_t size_bytes, char **volume, struct vmf_erro
  * is what its file says, if there is one. Gives RC, or -1. */
 int vm_end_change(struct vm *vm, int rc, struct vmf_error *err);
 int vm_destroy(struct vm *vm, struct vmf_error *err);
+/* Only what is on this host of a VM that lives on another one. */
+int vm_destroy_but_definition(struct vm *vm, struct vmf_error *err);
 /* The VM itself goes by its new name afterwards. */
 int vm_rename(struct vm *vm, const char *new_name, struct vmf_error *err);
 

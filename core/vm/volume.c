@@ -356,6 +356,11 @@ static void add_step(
 	autofree char *size = value_format_size(new->size_bytes);
 
 	json_object_set_new(record, "size", json_integer((json_int_t) new->size_bytes));
+	if (new->is_received) {
+		plan_add(plan, &step_volume_receive, record, "receive volume %s of %s in storage \"%s\" (%s)",
+			new->name, size, in->name, in->plugin->name);
+		return;
+	}
 	if (!new->image) {
 		plan_add(plan, &step_volume_create, record, "create volume %s of %s in storage \"%s\" (%s)",
 			new->name, size, in->name, in->plugin->name);

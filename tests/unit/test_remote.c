@@ -211,7 +211,7 @@ START_TEST(hello_refuses)
 		{"{\"id\":1}", "it does not say what it is"},
 		{"{\"hello\":{\"version\":\"0.0.1\",\"protocol\":0,\"abi\":[1,0]}}",
 			"it has vmf \"0.0.1\", which speaks protocol 0; this is vmf"},
-		{"{\"hello\":{\"version\":\"9\",\"protocol\":1,\"abi\":[2,0]}}", "plugins are of ABI 2"},
+		{"{\"hello\":{\"version\":\"9\",\"protocol\":2,\"abi\":[2,0]}}", "plugins are of ABI 2"},
 		{"{\"hello\":{}}", "protocol 0"},
 	};
 	json_t *hello = json_loads(bad[_i].json, 0, NULL);
