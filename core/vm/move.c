@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: ISC */
+#include "vm/disk.h"
 #include "vm/move.h"
 
 #include <errno.h>
