@@ -18,7 +18,7 @@ import time
 import urllib.error
 import urllib.request
 
-PATIENCE = 60
+PATIENCE = 150
 CONNECTED = 'return document.documentElement.classList.contains("noVNC_connected")'
 PICTURE = '''
 const canvas = document.querySelector("#noVNC_container canvas");
@@ -55,6 +55,17 @@ class Browser:
 
     def run(self, script):
         return self.do('/execute/sync', {'script': script, 'args': []})
+
+    def still(self):
+        """The picture, once all of it has come: it shows something, and is the same twice."""
+        end = time.time() + PATIENCE
+        before = None
+        while True:
+            now = self.run(PICTURE)
+            if now == before and any(base64.b64decode(now[2])) or time.time() > end:
+                return now
+            before = now
+            time.sleep(0.5)
 
     def keys(self, text):
         canvas = self.do('/element', {'using': 'css selector', 'value': '#noVNC_container canvas'})
@@ -98,7 +109,7 @@ def step(browser, name, argument):
         if 'first browser' not in text:
             raise SystemExit('it is not refused')
     elif name == 'picture':
-        width, height, data = browser.run(PICTURE)
+        width, height, data = browser.still()
         with open(argument, 'wb') as out:
             out.write(b'P6\n%d %d\n255\n' % (width, height) + base64.b64decode(data))
     elif name == 'keys':

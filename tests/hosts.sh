@@ -42,8 +42,10 @@ host_main()
 	exec "$sshd" -D -e -f "$dir/sshd_config"
 }
 
-# What the folders of the real system were before: only those that we made are removed.
-hosts_made=
+# Folders of the real system that hosts have theirs mounted on. Only those that were not there before are removed, and by the last
+# of the tests that run: to remove one takes away what is mounted on it in any namespace. $hosts_used names them, and is held
+# locked by each of these tests.
+hosts_used=/run/vmf-test-hosts
 
 hosts_folders()
 {
@@ -52,10 +54,13 @@ hosts_folders()
 	# where this vmf keeps its things is up to how it was configured
 	hosts_etc=$(env -u VMF_HOME "$VMF" --dry-run nosuch create | sed -n 's|.* write \(.*\)/vms/nosuch.conf$|\1|p')
 	hosts_lib=$(env -u VMF_HOME "$VMF" --json storage list | jq -r '.[0].where | rtrimstr("/images")')
+	# again, if the last one has removed it while we waited
+	until exec 8>>"$hosts_used" && flock 8 && [ /proc/self/fd/8 -ef "$hosts_used" ]; do :; done
 	for folder in "$hosts_etc" "$hosts_lib" /run/vmf /run/sshd; do
-		[ -e "$folder" ] || hosts_made="$folder $hosts_made"
+		[ -e "$folder" ] || echo "$folder" >>"$hosts_used"
 		mkdir -p "$folder" || return 1
 	done
+	flock -s 8
 }
 
 host_add()
@@ -169,6 +174,8 @@ hosts_cleanup()
 		kill "$pid" 2>/dev/null
 	done
 	cleanup
-	# shellcheck disable=SC2086 # a list
-	[ -z "$hosts_made" ] || rmdir $hosts_made 2>/dev/null
+	if [ -e "$hosts_used" ] && flock -n 8; then
+		tac "$hosts_used" | xargs -r rmdir 2>/dev/null
+		rm "$hosts_used"
+	fi
 }

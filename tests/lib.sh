@@ -54,7 +54,10 @@ result()
 	fi
 	test_failures=$((test_failures + 1))
 	echo "not ok $test_number - $2"
-	tail -n 60 "$out" | tr -cd '\11\12\40-\176' | sed 's/^/# /'
+	# of a whole test suite also what of it failed
+	{ head -n -60 "$out" | grep -E -m 20 '^(FAIL|ERROR): ' && tail -n 60 "$out"; } >"$out.shown" 2>/dev/null ||
+		tail -n 60 "$out" >"$out.shown"
+	tr -cd '\11\12\40-\176' <"$out.shown" | sed 's/^/# /'
 	return 1
 }
 

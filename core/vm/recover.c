@@ -224,6 +224,46 @@ void plan_prepare_undo(struct vm *vm)
 	journal_free(&j);
 }
 
+void plan_leave(struct vm *vm)
+{
+	autofree char *path = plan_journal_path(vm->ctx, vm->name, false);
+	const struct plugin *plugin = NULL;
+	const struct vmf_call **list;
+	struct vm_recorded *recorded;
+	struct vm_call *calls;
+	struct journal j;
+	size_t n = 0;
+
+	journal_read(path, &j, NULL);
+	recorded = mem_alloc((j.steps.count + 1) * sizeof(*recorded));
+	calls = mem_alloc((j.steps.count + 1) * sizeof(*calls));
+	list = mem_alloc((j.steps.count + 1) * sizeof(*list));
+	for (size_t i = 0; i < j.steps.count; i++) {
+		struct vm_recorded *r = &recorded[n];
+
+		if (j.steps.items[i].step != &step_nic_up ||
+			vm_recorded_load(vm, j.steps.items[i].args, r, NULL) < 0)
+			continue;
+		if (!r->plugin->ops.network.leave ||
+			(plugin && plugin != r->plugin)) { /* of one plugin that can */
+			vm_recorded_free(r);
+			continue;
+		}
+		plugin = r->plugin;
+		vm_call_recorded(vm, r, &calls[n]);
+		list[n] = &calls[n].call;
+		n++;
+	}
+	if (n > 1)
+		plugin->ops.network.leave(list, n);
+	while (n)
+		vm_recorded_free(&recorded[--n]);
+	free(recorded);
+	free(calls);
+	free(list);
+	journal_free(&j);
+}
+
 int plan_undo_start(struct vm *vm, struct vmf_error *err)
 {
 	autofree char *started = plan_journal_path(vm->ctx, vm->name, false);

@@ -32,6 +32,8 @@ static bool ask_to_quit(struct vm *vm)
 	is_sent = vm->qmp && qmp_post(vm->qmp, "quit", time_now_ms() + 2000, &quiet) == 0;
 	error_clear(&quiet);
 	plan_prepare_undo(vm);
+	if (is_sent)
+		plan_leave(vm);
 	return is_sent;
 }
 

@@ -447,6 +447,8 @@ enum journal_state plan_journal_state(const char *path);
 int plan_mark_ending(struct vm *vm, struct vmf_error *err);
 /* Loads the plugins that plan_undo_start() will call: as much as can be done while QEMU still ends. */
 void plan_prepare_undo(struct vm *vm);
+/* QEMU has been told to end: lets the plugin of its NICs take away at once what would go with it one by one. */
+void plan_leave(struct vm *vm);
 /* The steps of a start, undone: tear-down. */
 int plan_undo_start(struct vm *vm, struct vmf_error *err);
 /* Notes in the record of a VM that runs that STEP was done for SLOT as RECORD says (see vm_record()), so that its tear-down

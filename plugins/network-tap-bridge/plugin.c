@@ -10,10 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define STATE_LEFT "left"   /* the bridge that the NIC is leaving */
-#define STATE_WHERE "where" /* in whose network it is: */
-#define IN_LAB "lab"	    /* the user's own */
-#define BY_HELPER "helper"  /* the host's, plugged in by others; else the host's, by us */
+#define STATE_LEFT "left" /* the bridge that the NIC is leaving */
 #define MAX_QUEUES 16
 
 static const struct vmf_option options[] = {
@@ -525,6 +522,7 @@ static const struct vmf_network_ops ops = {
 	.segment_list = segment_list,
 	.wire = segment_wire,
 	.examine = firewall_examine,
+	.leave = taps_leave,
 };
 
 VMF_PLUGIN(network_tap_bridge) = {

@@ -22,6 +22,9 @@
 
 #define STATE_BRIDGE "bridge" /* what the NIC is plugged into, "" if into nothing */
 #define STATE_IFNAME "ifname"
+#define STATE_WHERE "where"  /* in whose network it is: */
+#define IN_LAB "lab"         /* the user's own */
+#define BY_HELPER "helper"   /* the host's, plugged in by others; else the host's, by us */
 
 #define NO_RIGHTS_HINT \
 	"be root, or have CAP_NET_ADMIN; a network with user-mode needs no rights, and taps with persist = yes " \
@@ -170,6 +173,9 @@ int vhost_open(const struct vmf_call *c, const char *when, unsigned queues, int 
 bool vhost_is_there(void);
 /* May taps and bridges be made here? */
 bool may_administer(void);
+
+/* As struct vmf_network_ops has it. (leave.c) */
+void taps_leave(const struct vmf_call *const *calls, size_t count);
 
 /* ---- what is wanted (wish.c) -------------------------------------------------------------- */
 

@@ -494,6 +494,9 @@ struct vmf_network_ops {
 	int (*forward)(const struct vmf_call *c, struct vmf_forward *forward, struct vmf_error *err);
 	/* For `doctor`: looks at the host and changes nothing. */
 	int (*examine)(const struct vmf_call *c, struct vmf_trouble_list *list, struct vmf_error *err);
+	/* QEMU is about to end: what would go with it, NIC by NIC, may be taken away together. CALLS: of all NICs of the VM
+	 * that this plugin has brought up, at least two. What cannot be done is left; down() comes as always. */
+	void (*leave)(const struct vmf_call *const *calls, size_t count);
 };
 
 /* ---- display ------------------------------------------------------------------------------ */

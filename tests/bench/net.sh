@@ -42,6 +42,9 @@ pairs -l "a hundred NICs" -y "libnl alone" -r 1.1 -m 16 \
 	-a "$bench/nics plugin 100" -C "$scratch/none" -b "$bench/nics bare 100" -D "$scratch/none"
 pairs -l "two hundred NICs" -x 200 -y 100 -r 2.2 -m 16 \
 	-a "$bench/nics plugin 200" -C "$scratch/none" -b "$bench/nics plugin 100" -D "$scratch/none"
+PAIRS=$((rounds < 5 ? rounds : 5))
+pairs -l "a hundred NICs, up and down" -y "one DELLINK each" -r 0.1 -m 16 \
+	-a "$bench/nics leave 100" -C "$scratch/none" -b "$bench/nics each 100" -D "$scratch/none"
 PAIRS=$rounds
 
 {

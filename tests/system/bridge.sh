@@ -80,6 +80,25 @@ ok "QEMU is killed: the tap goes at once" wait_for 5 eval '! ip link show dev we
 ok "the next command takes the bridge away" "$VMF" web stop
 ok "and nothing is left of it" nothing_left
 
+# many go at once, and nobody else's with them
+ok "a VM with many NICs, and a neighbour" eval '"$VMF" many create $(for i in 1 2 3 4 5 6; do echo --nic lab; done) start && "$VMF" near create --nic lab start'
+ip link add name manyx type dummy 2>/dev/null || ip link add name manyx type veth peer name manyy
+ip link set manyx group 7761253
+ok "all are there" eval '[ "$(ip -json link show master brlab | jq length)" = 7 ]'
+if command -v strace >/dev/null && strace -qq -o /dev/null true 2>/dev/null; then
+	ok "it stops" strace -f -o "$scratch/trace" -e trace=sendmsg "$VMF" many stop
+	[ "$(grep -c RTM_DELLINK "$scratch/trace")" = 1 ]
+	result $? "its taps are deleted together"
+else
+	ok "it stops" "$VMF" many stop
+	skip "its taps are deleted together" "not possible here: no strace"
+fi
+ok "the neighbour's is still there" eval '[ "$(ip -json link show master brlab | jq -c "[.[].ifname]")" = "[\"neare0\"]" ]'
+ok "and what only looks like one" ip link show manyx
+ip link delete manyx
+ok "both are gone" eval '"$VMF" near stop && "$VMF" near destroy --yes && "$VMF" many destroy --yes'
+ok "nothing is left of them" nothing_left
+
 # ---- a bridge of somebody else's ----------------------------------------------------------------------
 
 fails "a bridge that is missing" 4 "$VMF" -o nic.0.network=own web start
