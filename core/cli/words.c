@@ -214,8 +214,10 @@ int cli_take_words(struct cli_call *call, char **argv, int argc, int i, struct v
 	while (i < argc) {
 		int n;
 
-		if (str_equal(argv[i], "--"))
-			return i + 1;
+		if (str_equal(argv[i], "--")) {
+			i++;
+			break;
+		}
 		n = take_option(call, argv, argc, i, err);
 		if (n < 0)
 			return -1;

@@ -134,6 +134,7 @@ bad "a name that is too long" 2 'is no name' "$VMF" "$(printf 'a%.0s' {1..65})" 
 bad "a VM that is not there" 4 'no vm "goood"' "$VMF" goood start
 bad "a verb that is not there" 2 'no verb "strat"' "$VMF" good strat
 bad "an option that is not there" 2 '--memroy' "$VMF" new create --memroy 1G
+bad "a verb whose word -- takes the place of" 2 'disconnect wants' "$VMF" good disconnect --
 bad "an option without its word" 2 '--memory wants' "$VMF" new create --memory
 bad "a global option that is not there" 2 '--jsn' "$VMF" --jsn list
 bad "-o without a value" 2 'memory: no KEY=VALUE' "$VMF" -o memory good status
