@@ -32,7 +32,7 @@ as()
 	local name=$1
 
 	shift
-	ssh -F "$scratch/ssh-$name" gate "$@"
+	ssh -F "$scratch/ssh-$name" gate -- "$@"
 }
 
 # The client script for her.
