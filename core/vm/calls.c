@@ -279,6 +279,22 @@ void vm_call_recorded(struct vm *vm, const struct vm_recorded *recorded, struct 
 	call->id.uuid = recorded->uuid;
 }
 
+int vm_on_volume(struct vm *vm, json_t *args, vm_volume_call *run, struct vmf_error *err)
+{
+	struct vm_recorded r;
+	struct vm_call call;
+	int rc;
+
+	if (vm_recorded_load(vm, args, &r, err) < 0)
+		return -1;
+	vm_call_recorded(vm, &r, &call);
+	rc = run(&r, &call, args, err);
+	if (rc < 0)
+		vmf_context(err, "storage \"%s\": volume \"%s\"", r.instance, r.volume);
+	vm_recorded_free(&r);
+	return rc;
+}
+
 void vm_recorded_free(struct vm_recorded *recorded)
 {
 	conf_opts_free(recorded->opts);

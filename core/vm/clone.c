@@ -17,23 +17,18 @@
 
 /* ---- steps -------------------------------------------------------------------------------- */
 
+static int do_clone(
+	const struct vm_recorded *r, const struct vm_call *call, json_t *args, struct vmf_error *err)
+{
+	return r->plugin->ops.storage.clone(&call->call, json_string_value(json_object_get(args, "origin")),
+		json_string_value(json_object_get(args, "snapshot")), r->volume,
+		json_is_true(json_object_get(args, "copy")), err);
+}
+
 static int volume_clone(struct vm *vm, json_t *args, void *data, struct vmf_error *err)
 {
-	struct vm_recorded r;
-	struct vm_call call;
-	int rc;
-
 	(void)data;
-	if (vm_recorded_load(vm, args, &r, err) < 0)
-		return -1;
-	vm_call_recorded(vm, &r, &call);
-	rc = r.plugin->ops.storage.clone(&call.call, json_string_value(json_object_get(args, "origin")),
-		json_string_value(json_object_get(args, "snapshot")), r.volume,
-		json_is_true(json_object_get(args, "copy")), err);
-	if (rc < 0)
-		vmf_context(err, "storage \"%s\": volume \"%s\"", r.instance, r.volume);
-	vm_recorded_free(&r);
-	return rc;
+	return vm_on_volume(vm, args, do_clone, err);
 }
 
 static int volume_unclone(struct vm *vm, json_t *args, struct vmf_error *err)

@@ -13,24 +13,19 @@
 #include "vm/steps.h"
 #include "vm/vm.h"
 
+static int do_remove(
+	const struct vm_recorded *r, const struct vm_call *call, json_t *args, struct vmf_error *err)
+{
+	(void)args;
+	if (!r->plugin->ops.storage.remove)
+		return vmf_fail(err, VMF_E_UNSUPPORTED, 0, NULL, "%s cannot remove volumes", r->plugin->name);
+	return r->plugin->ops.storage.remove(&call->call, r->volume, err);
+}
+
 static int volume_remove(struct vm *vm, json_t *args, void *data, struct vmf_error *err)
 {
-	struct vm_recorded r;
-	struct vm_call call;
-	int rc;
-
 	(void)data;
-	if (vm_recorded_load(vm, args, &r, err) < 0)
-		return -1;
-	vm_call_recorded(vm, &r, &call);
-	if (r.plugin->ops.storage.remove)
-		rc = r.plugin->ops.storage.remove(&call.call, r.volume, err);
-	else
-		rc = vmf_fail(err, VMF_E_UNSUPPORTED, 0, NULL, "%s cannot remove volumes", r.plugin->name);
-	if (rc < 0)
-		vmf_context(err, "storage \"%s\": volume \"%s\"", r.instance, r.volume);
-	vm_recorded_free(&r);
-	return rc;
+	return vm_on_volume(vm, args, do_remove, err);
 }
 
 const struct step step_volume_remove = {"volume-remove", volume_remove, NULL};

@@ -186,22 +186,17 @@ int vm_disk_remove(struct vm *vm, const char *title, struct vmf_error *err)
 
 /* ---- grow --------------------------------------------------------------------------------- */
 
+static int do_grow(
+	const struct vm_recorded *r, const struct vm_call *call, json_t *args, struct vmf_error *err)
+{
+	return r->plugin->ops.storage.grow(
+		&call->call, r->volume, (uint64_t)json_integer_value(json_object_get(args, "size")), err);
+}
+
 static int volume_grow(struct vm *vm, json_t *args, void *data, struct vmf_error *err)
 {
-	struct vm_recorded r;
-	struct vm_call call;
-	int rc;
-
 	(void)data;
-	if (vm_recorded_load(vm, args, &r, err) < 0)
-		return -1;
-	vm_call_recorded(vm, &r, &call);
-	rc = r.plugin->ops.storage.grow(
-		&call.call, r.volume, (uint64_t)json_integer_value(json_object_get(args, "size")), err);
-	if (rc < 0)
-		vmf_context(err, "storage \"%s\"", r.instance);
-	vm_recorded_free(&r);
-	return rc;
+	return vm_on_volume(vm, args, do_grow, err);
 }
 
 const struct step step_volume_grow = {"volume-grow", volume_grow, NULL};
@@ -293,21 +288,17 @@ int vm_disk_resize(struct vm *vm, const char *title, const struct vm_disk_size *
 
 /* ---- compress ----------------------------------------------------------------------------- */
 
+static int do_compress(
+	const struct vm_recorded *r, const struct vm_call *call, json_t *args, struct vmf_error *err)
+{
+	(void)args;
+	return r->plugin->ops.storage.compress(&call->call, r->volume, err);
+}
+
 static int volume_compress(struct vm *vm, json_t *args, void *data, struct vmf_error *err)
 {
-	struct vm_recorded r;
-	struct vm_call call;
-	int rc;
-
 	(void)data;
-	if (vm_recorded_load(vm, args, &r, err) < 0)
-		return -1;
-	vm_call_recorded(vm, &r, &call);
-	rc = r.plugin->ops.storage.compress(&call.call, r.volume, err);
-	if (rc < 0)
-		vmf_context(err, "storage \"%s\"", r.instance);
-	vm_recorded_free(&r);
-	return rc;
+	return vm_on_volume(vm, args, do_compress, err);
 }
 
 const struct step step_volume_compress = {"volume-compress", volume_compress, NULL};

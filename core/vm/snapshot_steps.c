@@ -15,38 +15,28 @@ static const char *word(json_t *args, const char *key)
 	return json_string_value(json_object_get(args, key));
 }
 
+static int do_snapshot(
+	const struct vm_recorded *r, const struct vm_call *call, json_t *args, struct vmf_error *err)
+{
+	return r->plugin->ops.storage.snapshot(&call->call, r->volume, word(args, "snapshot"), err);
+}
+
 static int volume_snapshot(struct vm *vm, json_t *args, void *data, struct vmf_error *err)
 {
-	struct vm_recorded r;
-	struct vm_call call;
-	int rc;
-
 	(void)data;
-	if (vm_recorded_load(vm, args, &r, err) < 0)
-		return -1;
-	vm_call_recorded(vm, &r, &call);
-	rc = r.plugin->ops.storage.snapshot(&call.call, r.volume, word(args, "snapshot"), err);
-	if (rc < 0)
-		vmf_context(err, "storage \"%s\"", r.instance);
-	vm_recorded_free(&r);
-	return rc;
+	return vm_on_volume(vm, args, do_snapshot, err);
 }
 
 /* No volume had one of that name when the plan was made: what is there now is of the plan's making. */
+static int do_unsnapshot(
+	const struct vm_recorded *r, const struct vm_call *call, json_t *args, struct vmf_error *err)
+{
+	return r->plugin->ops.storage.snapshot_remove(&call->call, r->volume, word(args, "snapshot"), err);
+}
+
 static int volume_unsnapshot(struct vm *vm, json_t *args, struct vmf_error *err)
 {
-	struct vm_recorded r;
-	struct vm_call call;
-	int rc;
-
-	if (vm_recorded_load(vm, args, &r, err) < 0)
-		return -1;
-	vm_call_recorded(vm, &r, &call);
-	rc = r.plugin->ops.storage.snapshot_remove(&call.call, r.volume, word(args, "snapshot"), err);
-	if (rc < 0)
-		vmf_context(err, "storage \"%s\"", r.instance);
-	vm_recorded_free(&r);
-	return rc;
+	return vm_on_volume(vm, args, do_unsnapshot, err);
 }
 
 const struct step step_volume_snapshot = {"volume-snapshot", volume_snapshot, volume_unsnapshot};
@@ -98,22 +88,17 @@ static int volume_forget(struct vm *vm, json_t *args, void *data, struct vmf_err
 
 const struct step step_snapshot_remove = {"snapshot-remove", volume_forget, NULL};
 
+static int do_rollback(
+	const struct vm_recorded *r, const struct vm_call *call, json_t *args, struct vmf_error *err)
+{
+	return r->plugin->ops.storage.rollback(&call->call, r->volume, word(args, "snapshot"),
+		(uint32_t)json_integer_value(json_object_get(args, "flags")), err);
+}
+
 static int volume_rollback(struct vm *vm, json_t *args, void *data, struct vmf_error *err)
 {
-	struct vm_recorded r;
-	struct vm_call call;
-	int rc;
-
 	(void)data;
-	if (vm_recorded_load(vm, args, &r, err) < 0)
-		return -1;
-	vm_call_recorded(vm, &r, &call);
-	rc = r.plugin->ops.storage.rollback(&call.call, r.volume, word(args, "snapshot"),
-		(uint32_t)json_integer_value(json_object_get(args, "flags")), err);
-	if (rc < 0)
-		vmf_context(err, "storage \"%s\"", r.instance);
-	vm_recorded_free(&r);
-	return rc;
+	return vm_on_volume(vm, args, do_rollback, err);
 }
 
 const struct step step_volume_rollback = {"volume-rollback", volume_rollback, NULL};

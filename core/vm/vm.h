@@ -235,6 +235,11 @@ json_t *vm_record(const struct vm *vm, const struct plugin *plugin, const struct
 	const char *slot, unsigned index, const char *volume);
 int vm_recorded_load(struct vm *vm, json_t *record, struct vm_recorded *out, struct vmf_error *err);
 void vm_call_recorded(struct vm *vm, const struct vm_recorded *recorded, struct vm_call *call);
+/* What a step does with its volume; ARGS: the step's. */
+typedef int vm_volume_call(
+	const struct vm_recorded *recorded, const struct vm_call *call, json_t *args, struct vmf_error *err);
+/* Does that with the volume that is recorded in ARGS, and names it in the error. */
+int vm_on_volume(struct vm *vm, json_t *args, vm_volume_call *run, struct vmf_error *err);
 void vm_recorded_free(struct vm_recorded *recorded);
 
 /* ---- state (state.c) ---------------------------------------------------------------------- */

@@ -84,21 +84,16 @@ static int create(
 	return r->plugin->ops.storage.create(&call->call, r->volume, size_bytes, err);
 }
 
+static int do_create(
+	const struct vm_recorded *r, const struct vm_call *call, json_t *args, struct vmf_error *err)
+{
+	return create(r, call, size_of(args, "size"), err);
+}
+
 static int volume_create(struct vm *vm, json_t *args, void *data, struct vmf_error *err)
 {
-	struct vm_recorded r;
-	struct vm_call call;
-	int rc;
-
 	(void)data;
-	if (vm_recorded_load(vm, args, &r, err) < 0)
-		return -1;
-	vm_call_recorded(vm, &r, &call);
-	rc = create(&r, &call, size_of(args, "size"), err);
-	if (rc < 0)
-		vmf_context(err, "storage \"%s\": volume \"%s\"", r.instance, r.volume);
-	vm_recorded_free(&r);
-	return rc;
+	return vm_on_volume(vm, args, do_create, err);
 }
 
 /* None of that name was there when the plan was made: one that is marked for this VM is of the plan's making.
@@ -250,19 +245,8 @@ static int copy_image(
 
 static int volume_import(struct vm *vm, json_t *args, void *data, struct vmf_error *err)
 {
-	struct vm_recorded r;
-	struct vm_call call;
-	int rc;
-
 	(void)data;
-	if (vm_recorded_load(vm, args, &r, err) < 0)
-		return -1;
-	vm_call_recorded(vm, &r, &call);
-	rc = copy_image(&r, &call, args, err);
-	if (rc < 0)
-		vmf_context(err, "storage \"%s\": volume \"%s\"", r.instance, r.volume);
-	vm_recorded_free(&r);
-	return rc;
+	return vm_on_volume(vm, args, copy_image, err);
 }
 
 /* It may have been attached, to be written to. */

@@ -3,13 +3,12 @@
  * display-web: the screen in a browser. `vmf VM web` listens, serves Debian's noVNC to who has the address,
  * which holds a token that is good for one browser, and carries its WebSocket to QEMU's VNC.
  */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "listen.h"
 #include "serve.h"
 
 static const struct vmf_option options[] = {
@@ -68,52 +67,14 @@ static const struct vmf_need needs[] = {
 		.why = "the page that shows the screen"},
 };
 
-/* ---- what people write ---------------------------------------------------------------------- */
-
-static int is_address(const char *text)
-{
-	unsigned char room[16];
-
-	return inet_pton(AF_INET, text, room) == 1 || inet_pton(AF_INET6, text, room) == 1;
-}
-
-/* "6080" or "6080-6179" */
-static int parse_ports(const char *text, uint32_t ports[2])
-{
-	char *end;
-
-	if (strspn(text, "0123456789-") != strlen(text))
-		return -1;
-	ports[0] = ports[1] = (uint32_t)strtoul(text, &end, 10);
-	if (*end == '-')
-		ports[1] = (uint32_t)strtoul(end + 1, &end, 10);
-	return *end || ports[0] < 1 || ports[1] > 65535 || ports[0] > ports[1] ? -1 : 0;
-}
-
 static int web_check(const struct vmf_call *c, struct vmf_error *err)
 {
 	static const char *const files[] = {"server-cert.pem", "server-key.pem"};
-	const struct vmf_host *h = c->host;
-	const char *address = h->opt_string(c, "bind"), *port = h->opt_string(c, "port"),
-		   *tls = h->opt_string(c, "tls");
-	uint32_t ports[2];
+	const char *tls = c->host->opt_string(c, "tls");
 
-	if (!is_address(address))
-		return h->fail(err, VMF_E_CONFIG, 0,
-			"as in 127.0.0.1, ::1, or 0.0.0.0 for all of this machine",
-			"%s: bind: \"%s\" is no address", h->opt_origin(c, "bind"), address);
-	if (parse_ports(port, ports) < 0)
-		return h->fail(err, VMF_E_CONFIG, 0, "as in 6080, or 6080-6179",
-			"%s: port: \"%s\" is no port from 1 to 65535, nor a range of these",
-			h->opt_origin(c, "port"), port);
-	for (size_t i = 0; tls && i < VMF_COUNT(files); i++) {
-		const char *path = h->printf(c, "%s/%s", tls, files[i]);
-
-		if (access(path, R_OK) < 0)
-			return h->fail(err, errno == EACCES ? VMF_E_PERMISSION : VMF_E_CONFIG, errno, NULL,
-				"%s: tls: %s", h->opt_origin(c, "tls"), path);
-	}
-	return 0;
+	if (listen_check(c, "6080-6179", err) < 0)
+		return -1;
+	return tls ? listen_check_files(c, tls, files, VMF_COUNT(files), NULL, err) : 0;
 }
 
 /* ---- calls ---------------------------------------------------------------------------------- */
@@ -136,28 +97,12 @@ static int web_prepare(const struct vmf_call *c, struct vmf_display *display, st
 static int web_info(const struct vmf_call *c, struct vmf_display_info *info, struct vmf_error *err)
 {
 	const struct vmf_host *h = c->host;
-	size_t n = h->opt_count(c, "allow");
-	const char **allow;
 
 	if (web_check(c, err) < 0)
 		return -1;
 	info->type = "vnc";
 	info->how = h->printf(c, "vmf %s web", c->vm && c->vm->name ? c->vm->name : "VM");
-	if (info->size < sizeof(*info)) /* a host that knows of no relays */
-		return 0;
-	info->relay = (h->opt_bool(c, "many") ? VMF_RELAY_MANY : 0u) |
-		      (h->opt_bool(c, "any_user") ? VMF_RELAY_ANY_USER : 0u);
-	info->relay_address = h->opt_string(c, "bind");
-	parse_ports(h->opt_string(c, "port"), info->relay_ports);
-	/* one for many waits until it is stopped, unless somebody has said how long */
-	if (!h->opt_bool(c, "many") || h->opt_is_set(c, "timeout"))
-		info->relay_timeout_ms = h->opt_int(c, "timeout");
-	if (n == 0)
-		return 0;
-	allow = h->alloc(c, (n + 1) * sizeof(*allow));
-	for (size_t i = 0; i < n; i++)
-		allow[i] = h->strdup(c, h->opt_item(c, "allow", i));
-	info->relay_allow = allow;
+	listen_info(c, info);
 	return 0;
 }
 

@@ -19,6 +19,7 @@
 #include <netlink/msg.h>
 #include <netlink/netlink.h>
 #include <stdio.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -177,29 +178,40 @@ static bool drops(const char *entries, size_t size, size_t entry, size_t target_
 	return target.verdict == -NF_DROP - 1;
 }
 
-static bool ip4_drops(void)
+/* One kind's table of rules. The heads of both are alike, as the assertions say; the rules are not. */
+struct tables {
+	int family, level, get_info, get_entries;
+	size_t entry_size, target_at; /* of a rule: how large it is, and where it says where its target is */
+};
+
+_Static_assert(
+	sizeof(struct ipt_getinfo) == sizeof(struct ip6t_getinfo) &&
+		offsetof(struct ipt_get_entries, entrytable) == offsetof(struct ip6t_get_entries, entrytable),
+	"IPv4's and IPv6's answers begin alike");
+
+static bool table_drops(const struct tables *t)
 {
 	struct ipt_getinfo info = {.name = "filter"};
 	socklen_t length = sizeof(info);
 	struct ipt_get_entries *all = NULL;
-	int fd = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);
-	struct ipt_entry entry;
+	int fd = socket(t->family, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);
+	uint16_t target;
 	bool drop = false;
 
-	if (fd >= 0 && getsockopt(fd, IPPROTO_IP, IPT_SO_GET_INFO, &info, &length) == 0) {
+	if (fd >= 0 && getsockopt(fd, t->level, t->get_info, &info, &length) == 0) {
 		length = (socklen_t)(sizeof(*all) + info.size);
 		all = calloc(1, length);
 		if (all) {
 			memcpy(all->name, info.name, sizeof(all->name));
 			all->size = info.size;
 		}
-		if (all && getsockopt(fd, IPPROTO_IP, IPT_SO_GET_ENTRIES, all, &length) == 0 &&
-			info.underflow[NF_INET_FORWARD] + sizeof(entry) <= info.size) {
+		if (all && getsockopt(fd, t->level, t->get_entries, all, &length) == 0 &&
+			info.underflow[NF_INET_FORWARD] + t->entry_size <= info.size) {
 			const char *entries = (const char *)all->entrytable;
 
-			memcpy(&entry, entries + info.underflow[NF_INET_FORWARD], sizeof(entry));
-			drop = drops(
-				entries, info.size, info.underflow[NF_INET_FORWARD], entry.target_offset);
+			memcpy(&target, entries + info.underflow[NF_INET_FORWARD] + t->target_at,
+				sizeof(target));
+			drop = drops(entries, info.size, info.underflow[NF_INET_FORWARD], target);
 		}
 	}
 	free(all);
@@ -208,35 +220,20 @@ static bool ip4_drops(void)
 	return drop;
 }
 
+static bool ip4_drops(void)
+{
+	static const struct tables ip4 = {AF_INET, IPPROTO_IP, IPT_SO_GET_INFO, IPT_SO_GET_ENTRIES,
+		sizeof(struct ipt_entry), offsetof(struct ipt_entry, target_offset)};
+
+	return table_drops(&ip4);
+}
+
 static bool ip6_drops(void)
 {
-	struct ip6t_getinfo info = {.name = "filter"};
-	socklen_t length = sizeof(info);
-	struct ip6t_get_entries *all = NULL;
-	int fd = socket(AF_INET6, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);
-	struct ip6t_entry entry;
-	bool drop = false;
+	static const struct tables ip6 = {AF_INET6, IPPROTO_IPV6, IP6T_SO_GET_INFO, IP6T_SO_GET_ENTRIES,
+		sizeof(struct ip6t_entry), offsetof(struct ip6t_entry, target_offset)};
 
-	if (fd >= 0 && getsockopt(fd, IPPROTO_IPV6, IP6T_SO_GET_INFO, &info, &length) == 0) {
-		length = (socklen_t)(sizeof(*all) + info.size);
-		all = calloc(1, length);
-		if (all) {
-			memcpy(all->name, info.name, sizeof(all->name));
-			all->size = info.size;
-		}
-		if (all && getsockopt(fd, IPPROTO_IPV6, IP6T_SO_GET_ENTRIES, all, &length) == 0 &&
-			info.underflow[NF_INET_FORWARD] + sizeof(entry) <= info.size) {
-			const char *entries = (const char *)all->entrytable;
-
-			memcpy(&entry, entries + info.underflow[NF_INET_FORWARD], sizeof(entry));
-			drop = drops(
-				entries, info.size, info.underflow[NF_INET_FORWARD], entry.target_offset);
-		}
-	}
-	free(all);
-	if (fd >= 0)
-		close(fd);
-	return drop;
+	return table_drops(&ip6);
 }
 
 /* ---- all of it ---------------------------------------------------------------------------- */

@@ -196,6 +196,13 @@ void wish_name(const struct vmf_call *c, unsigned salt, char name[IFNAMSIZ]);
 /* A tap in a bridge of the host, for who has not the rights; W gets the name. VMF_E_PERMISSION, and what to do. (helper.c) */
 int helper_open(const struct vmf_call *c, struct wish *w, struct vmf_error *err);
 
+/* ---- the way up (up.c) -------------------------------------------------------------------- */
+
+/* Finds or makes the bridge that is wished for, notes it as the NIC's, and holds the lock. */
+int take_bridge(struct net *net, const struct wish *w, struct link *bridge, struct vmf_error *err);
+/* As struct vmf_network_ops has it. */
+int tap_up(const struct vmf_call *c, const struct vmf_nic *nic, struct vmf_netdev *netdev, struct vmf_error *err);
+
 /* ---- the firewall (firewall.c) ------------------------------------------------------------ */
 
 int firewall_examine(const struct vmf_call *c, struct vmf_trouble_list *list, struct vmf_error *err);

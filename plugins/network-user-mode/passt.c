@@ -8,19 +8,16 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <spawn.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "companion.h"
 #include "live.h"
 
 #define PROGRAM "passt"
-#define ITS_FD 3 /* the number that it gets its end by */
 
 bool passt_is_wanted(const struct vmf_call *c)
 {
@@ -71,7 +68,7 @@ static void fill_words(const struct vmf_call *c, const struct passt *p, struct w
 
 	add(w, PROGRAM, NULL);
 	add(w, "-q", NULL);
-	add(w, "--fd", h->printf(c, "%d", ITS_FD));
+	add(w, "--fd", h->printf(c, "%d", COMPANION_FD));
 	add(w, "-a", address(c, p->guest));
 	add(w, "-n", h->printf(c, "%d", __builtin_popcount(p->mask)));
 	add(w, "-g", address(c, p->gateway));
@@ -94,59 +91,20 @@ static void fill_words(const struct vmf_call *c, const struct passt *p, struct w
 
 /* ---- the process ---------------------------------------------------------------------------- */
 
-static int spawn(const struct words *w, int its_fd, int err_fd, pid_t *pid)
-{
-	char *const environment[] = {
-		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", NULL};
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attr;
-	int rc;
-
-	posix_spawn_file_actions_init(&actions);
-	posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDWR, 0);
-	posix_spawn_file_actions_adddup2(&actions, 0, 1);
-	posix_spawn_file_actions_adddup2(&actions, err_fd, 2);
-	posix_spawn_file_actions_adddup2(&actions, its_fd, ITS_FD);
-	posix_spawnattr_init(&attr);
-	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK);
-	rc = posix_spawnp(pid, PROGRAM, &actions, &attr, (char *const *)w->items, environment);
-	posix_spawnattr_destroy(&attr);
-	posix_spawn_file_actions_destroy(&actions);
-	return rc;
-}
-
-static const char *words_of(const struct vmf_call *c, int err_fd)
-{
-	char text[1024], *line;
-	ssize_t n = pread(err_fd, text, sizeof(text) - 1, 0);
-
-	text[n > 0 ? n : 0] = '\0';
-	while (n > 0 && (text[n - 1] == '\n' || text[n - 1] == ' '))
-		text[--n] = '\0';
-	line = strrchr(text, '\n');
-	return n > 0 ? c->host->strdup(c, line ? line + 1 : text) : "it says nothing";
-}
-
 /* It goes on in the background once it listens, and its first process ends: 0. */
 static int start(const struct vmf_call *c, const struct words *w, int its_fd, struct vmf_error *err)
 {
-	const struct vmf_host *h = c->host;
-	int err_fd = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600), status = 0, rc;
-	pid_t pid = 0;
+	struct companion p = {.package = "passt", .instead = "set backend = slirp"};
+	int status = 0, rc = companion_start(c, &p, w->items, &its_fd, 1, err);
 
-	if (err_fd < 0)
-		err_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-	rc = spawn(w, its_fd, err_fd, &pid);
-	if (rc == 0)
-		while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-			;
-	if (rc)
-		h->fail(err, rc == ENOENT ? VMF_E_MISSING : VMF_E_FAILED, rc,
-			"install Debian's package passt, or set backend = slirp", PROGRAM);
-	else if (status)
-		h->fail(err, VMF_E_FAILED, 0, NULL, PROGRAM ": %s", words_of(c, err_fd));
-	close(err_fd);
-	return rc || status ? -1 : 0;
+	if (rc < 0)
+		return -1;
+	while (waitpid(p.pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (status)
+		rc = companion_fail(c, &p, PROGRAM, err);
+	companion_end(&p);
+	return rc;
 }
 
 int passt_up(
@@ -154,7 +112,7 @@ int passt_up(
 {
 	struct vmf_prop *type = c->host->alloc(c, 2 * sizeof(*type));
 	struct words words = {.count = 0};
-	int pair[2], its_fd, rc;
+	int pair[2], rc;
 
 	type[0] = (struct vmf_prop){.key = "addr.type", .type = VMF_PROP_STRING, .string = "fd"};
 	type[1] = (struct vmf_prop){.key = "addr.str", .type = VMF_PROP_STRING, .string = "passt"};
@@ -166,10 +124,8 @@ int passt_up(
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		return c->host->fail(err, VMF_E_FAILED, errno, NULL, "socketpair");
 	fill_words(c, p, &words);
-	its_fd = fcntl(pair[1], F_DUPFD_CLOEXEC, ITS_FD + 1);
+	rc = start(c, &words, pair[1], err);
 	close(pair[1]);
-	rc = start(c, &words, its_fd, err);
-	close(its_fd);
 	if (rc < 0) {
 		close(pair[0]);
 		return -1;
