@@ -207,59 +207,49 @@ int plan_recover(struct vm *vm, struct vmf_error *err)
 	return recover_one(vm, lasting, true, err);
 }
 
-void plan_prepare_undo(struct vm *vm)
+static void leave(struct vm *vm, const struct vm_recorded *recorded, size_t n)
 {
-	autofree char *path = plan_journal_path(vm->ctx, vm->name, false);
-	struct journal j;
+	struct vm_call *calls = mem_alloc(n * sizeof(*calls));
+	const struct vmf_call **list = mem_alloc(n * sizeof(*list));
 
-	journal_read(path, &j, NULL);
-	for (size_t i = 0; i < j.steps.count; i++) {
-		struct vm_recorded r;
-
-		/* steps that are no plugin's have no record; what is wrong is said when they are undone */
-		vm_recorded_load(vm, j.steps.items[i].args, &r, NULL);
-		vm_recorded_free(&r);
+	for (size_t i = 0; i < n; i++) {
+		vm_call_recorded(vm, &recorded[i], &calls[i]);
+		list[i] = &calls[i].call;
 	}
-	journal_free(&j);
+	recorded[0].plugin->ops.network.leave(list, n);
+	free(list);
+	free(calls);
 }
 
-void plan_leave(struct vm *vm)
+/* Of NICs of one plugin that can, which are kept in RECORDED: may this one be kept, too? */
+static bool can_leave_with(const struct vm_recorded *recorded, size_t n, const struct step *step)
+{
+	return step == &step_nic_up && recorded[n].plugin->ops.network.leave &&
+	       (n == 0 || recorded[n].plugin == recorded[0].plugin);
+}
+
+void plan_prepare_undo(struct vm *vm, bool is_ending)
 {
 	autofree char *path = plan_journal_path(vm->ctx, vm->name, false);
-	const struct plugin *plugin = NULL;
-	const struct vmf_call **list;
 	struct vm_recorded *recorded;
-	struct vm_call *calls;
 	struct journal j;
 	size_t n = 0;
 
 	journal_read(path, &j, NULL);
 	recorded = mem_alloc((j.steps.count + 1) * sizeof(*recorded));
-	calls = mem_alloc((j.steps.count + 1) * sizeof(*calls));
-	list = mem_alloc((j.steps.count + 1) * sizeof(*list));
 	for (size_t i = 0; i < j.steps.count; i++) {
-		struct vm_recorded *r = &recorded[n];
-
-		if (j.steps.items[i].step != &step_nic_up ||
-			vm_recorded_load(vm, j.steps.items[i].args, r, NULL) < 0)
-			continue;
-		if (!r->plugin->ops.network.leave ||
-			(plugin && plugin != r->plugin)) { /* of one plugin that can */
-			vm_recorded_free(r);
-			continue;
-		}
-		plugin = r->plugin;
-		vm_call_recorded(vm, r, &calls[n]);
-		list[n] = &calls[n].call;
-		n++;
+		/* steps that are no plugin's have no record; what is wrong is said when they are undone */
+		if (vm_recorded_load(vm, j.steps.items[i].args, &recorded[n], NULL) == 0 &&
+			can_leave_with(recorded, n, j.steps.items[i].step))
+			n++;
+		else
+			vm_recorded_free(&recorded[n]);
 	}
-	if (n > 1)
-		plugin->ops.network.leave(list, n);
+	if (is_ending && n > 1)
+		leave(vm, recorded, n);
 	while (n)
 		vm_recorded_free(&recorded[--n]);
 	free(recorded);
-	free(calls);
-	free(list);
 	journal_free(&j);
 }
 

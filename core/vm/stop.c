@@ -31,9 +31,7 @@ static bool ask_to_quit(struct vm *vm)
 		vm->qmp = qmp_begin(path, -1, &quiet);
 	is_sent = vm->qmp && qmp_post(vm->qmp, "quit", time_now_ms() + 2000, &quiet) == 0;
 	error_clear(&quiet);
-	plan_prepare_undo(vm);
-	if (is_sent)
-		plan_leave(vm);
+	plan_prepare_undo(vm, is_sent);
 	return is_sent;
 }
 

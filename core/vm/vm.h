@@ -443,10 +443,9 @@ enum journal_state {
 enum journal_state plan_journal_state(const char *path);
 /* Notes in the start's journal that its tear-down has begun: if we die, the next one goes on with it. */
 int plan_mark_ending(struct vm *vm, struct vmf_error *err);
-/* Loads the plugins that plan_undo_start() will call: as much as can be done while QEMU still ends. */
-void plan_prepare_undo(struct vm *vm);
-/* QEMU has been told to end: lets the plugin of its NICs take away at once what would go with it one by one. */
-void plan_leave(struct vm *vm);
+/* Loads the plugins that plan_undo_start() will call: as much as can be done while QEMU still ends. IS_ENDING: it has
+ * been told to, and the plugin of its NICs may take away at once what would go with it one by one. */
+void plan_prepare_undo(struct vm *vm, bool is_ending);
 /* The steps of a start, undone: tear-down. */
 int plan_undo_start(struct vm *vm, struct vmf_error *err);
 /* Notes in the record of a VM that runs that STEP was done for SLOT as RECORD says (see vm_record()), so that its tear-down

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: ISC
 #
 # Bridges for an ordinary user: a network of her own that her QEMUs keep, with a way out, and a bridge of the host by an
-# administrator's leave. In a network namespace, whose root is the administrator; the user is nobody.
+# administrator's leave. In a network namespace, whose root is the administrator; the user is one whom nobody else is.
 
 . "${top_srcdir:-.}/tests/netns.sh"
 . "${top_srcdir:-.}/tests/lib.sh" || exit 1
@@ -13,7 +13,8 @@ need_program slirp4netns slirp4netns
 need_program python3 python3
 [ "$(awk '{ print $3 }' /proc/self/uid_map)" != 1 ] || skip_all "not possible here: we are no root, who could be another"
 [ -w /dev/net/tun ] || skip_all "not possible here: /dev/net/tun cannot be opened"
-setpriv --reuid=nobody --regid=nogroup --clear-groups unshare -Urn true 2>"$out" ||
+user=$((61000 + BASHPID % 1000))
+setpriv --reuid=$user --regid=$user --clear-groups unshare -Urn true 2>"$out" ||
 	skip_all "not possible here: users have no namespaces"
 
 # the program, its plugins and the guest, where the user can read them
@@ -34,10 +35,10 @@ network "pure" { tap-bridge { bridge = "pure0" uplink = no } }
 network "host" { tap-bridge { bridge = "brhost" } }
 END
 chmod -R a+rX "$scratch/u"
-chown -R nobody:nogroup "$scratch/u/h"
+chown -R $user:$user "$scratch/u/h"
 cat >"$scratch/u/run" <<END
 #!/bin/sh
-exec setpriv --reuid=nobody --regid=nogroup --clear-groups env HOME=$scratch/u/h VMF_HOME=$scratch/u/h VMF_PLUGIN_PATH=$scratch/u/plugins $scratch/u/vmf "\$@"
+exec setpriv --reuid=$user --regid=$user --clear-groups env HOME=$scratch/u/h VMF_HOME=$scratch/u/h VMF_PLUGIN_PATH=$scratch/u/plugins $scratch/u/vmf "\$@"
 END
 chmod 755 "$scratch/u/run"
 VMF=$scratch/u/run
@@ -59,15 +60,41 @@ links()
 	ip -json link | jq -c '[.[].ifname]'
 }
 
+# processes [NAME]: the user's, by their numbers; dead ones that nobody has buried yet do not count
+processes()
+{
+	ps -u "$user" -o pid=,stat=,comm= | awk -v name="${1-}" '$2 !~ /^Z/ && (name == "" || $3 == name) { print $1 }' | grep .
+}
+
 # ways: programs that lead out of networks of the user
 ways()
 {
-	pgrep -u nobody -x slirp4netns
+	processes slirp4netns
+}
+
+no_processes()
+{
+	! processes
 }
 
 no_ways()
 {
 	! ways
+}
+
+# networks: files of processes of the user that are network namespaces other than ours
+networks()
+{
+	local pid
+
+	for pid in $(processes); do
+		find "/proc/$pid/fd" -lname 'net:*' ! -lname "$(readlink /proc/self/ns/net)" 2>/dev/null
+	done | grep .
+}
+
+no_networks()
+{
+	! networks
 }
 
 address()
@@ -115,10 +142,10 @@ ok "in a bridge of their own" "$VMF" --json net show
 jq -e '[.. | .segment?, .port? | strings] | index("pure0") and index("ae1") and index("be1")' "$out" >/dev/null
 result $? "both of them"
 ok "the guests see it" wait_for 20 guest a 'ip link show eth1'
-ok "addresses by hand" guest a 'ip link set eth1 up; ip addr add 203.0.113.1/24 dev eth1'
+ok "addresses by hand" guest a 'killall udhcpc; ip link set eth1 up; ip addr flush dev eth1; ip addr add 203.0.113.1/24 dev eth1'
 ok "the other one sees it, too" wait_for 20 guest b 'ip link show eth1'
-ok "and has one" guest b 'ip link set eth1 up; ip addr add 203.0.113.2/24 dev eth1'
-ok "they hear each other there" guest a 'ping -c 2 -W 5 203.0.113.2'
+ok "and has one" guest b 'killall udhcpc; ip link set eth1 up; ip addr flush dev eth1; ip addr add 203.0.113.2/24 dev eth1'
+ok "they hear each other there" wait_for 20 guest a 'ping -c 2 -W 3 203.0.113.2'
 python3 -m http.server 8081 --bind 127.0.0.1 --directory "$scratch/www" >/dev/null 2>&1 &
 background_pids="$background_pids $!"
 sleep 1
@@ -128,18 +155,25 @@ ok "one is plugged elsewhere while it runs" "$VMF" b connect 1 other0
 if guest a 'ping -c 1 -W 2 203.0.113.2'; then false; fi
 result $? "and heard no longer"
 ok "and back" "$VMF" b connect 1 pure0
-ok "with its address" guest b 'ip link set eth1 up; ip addr replace 203.0.113.2/24 dev eth1; ip addr show eth1'
+ok "with its address" guest b 'killall udhcpc; ip link set eth1 up; ip addr replace 203.0.113.2/24 dev eth1; ip addr show eth1'
 ok "it is heard again" wait_for 20 guest a 'ping -c 2 -W 3 203.0.113.2'
 
 # ---- the end ----------------------------------------------------------------------------------------
 
 ok "the first one stops" "$VMF" a stop
 ok "the other one still gets out" guest b 'printf "GET /page HTTP/1.0\r\n\r\n" | nc -w 10 198.51.100.1 8080'
-kill -9 "$(cat "$VMF_HOME/run/b/pid")"
+ok "it starts again" "$VMF" a start
+ok "somebody has the network open" networks
+# both at once, and what is left is looked for before any command could tidy up
+kill -9 "$(cat "$VMF_HOME/run/a/pid")" "$(cat "$VMF_HOME/run/b/pid")"
 ok "with the last one the way out goes" wait_for 10 no_ways
-ok "and the network" eval '! "$VMF" net show | grep -q lab0'
-ok "and nothing is left" "$VMF" b stop
-ok "of processes, files and links" world_same
+ok "and the network: nobody has it open" wait_for 10 no_networks
+ok "no process of the user is left" wait_for 10 no_processes
+links | diff "$scratch/links" - >"$out"
+result $? "and no link of the host"
+ok "the next command says so" eval '! "$VMF" net show | grep -q lab0'
+ok "the VMs are known to have died" eval '"$VMF" a status; [ $? != 0 ] && "$VMF" a stop && "$VMF" b stop'
+ok "nothing is left of them" world_same
 links | diff "$scratch/links" - >"$out"
 result $? "on the host, either"
 
@@ -191,7 +225,13 @@ if [ -e /usr/lib/qemu/qemu-bridge-helper ] && mkdir -p /etc/qemu && mount --bind
 	echo "allow brother" >"$scratch/qemu/bridge.conf"
 	chmod 644 "$scratch/qemu/bridge.conf"
 	fails "another bridge is allowed, not this one" 8 "$VMF" c start
-	echo "allow brhost" >>"$scratch/qemu/bridge.conf"
+	# who it is allowed to is said by who can read the file
+	echo "include /etc/qemu/some.conf" >"$scratch/qemu/bridge.conf"
+	echo "allow brhost" >"$scratch/qemu/some.conf"
+	chmod 600 "$scratch/qemu/some.conf"
+	fails "this one is allowed to others" 8 "$VMF" c start
+	ok "nothing came of any of these" eval 'links | diff "$scratch/links" -'
+	chown $user "$scratch/qemu/some.conf"
 	fails "an option that only root can have" 8 "$VMF" -o nic.0.tap-bridge.isolated=yes c start
 	says "is named" 'isolated'
 	ok "it is allowed" "$VMF" c start
