@@ -267,9 +267,8 @@ static int commit(struct move *m, struct end *from, struct end *to, const char *
 	if (fault_point("defined", &later) < 0)
 		error_clear(&later);
 	if (wait_for_end(from, &later) < 0)
-		log_warn("vm \"%s\" lives on host \"%s\" now; what is left of it at the old one is removed "
-			 "by the "
-			 "next command on it: %s",
+		log_warn("vm \"%s\" lives on host \"%s\" now; what is left of it at the old one is "
+			 "removed by the next command on it: %s",
 			m->vm->name, m->host, later.message);
 	else
 		unlink(path);
@@ -280,7 +279,6 @@ static int commit(struct move *m, struct end *from, struct end *to, const char *
 static int both(struct move *m, struct end *from, struct end *to, const char *text, struct vmf_error *err)
 {
 	const struct remote_events from_events = events_of(from), to_events = events_of(to);
-	bool has_manifest = false;
 	json_t *request;
 
 	from->remote = open_end(m->vm->ctx, m->from, err);
@@ -291,8 +289,7 @@ static int both(struct move *m, struct end *from, struct end *to, const char *te
 	while (!from->manifest && !remote_is_done(from->remote))
 		if (turn(from, NULL, err) < 0)
 			return -1;
-	has_manifest = from->manifest != NULL;
-	if (!has_manifest)
+	if (!from->manifest)
 		return failed(from, err);
 	request = request_for(m->vm->ctx, m->vm->name, "in", !m->to);
 	json_object_set(request, "manifest", from->manifest);

@@ -2,9 +2,13 @@
 /*
  * A move's two far ends: runs of the agent.
  *
- *   out   notes "manifest"; at "go" writes the stream and notes "sent"; at "hold" marks the VM and notes
- * "held"; at "drop" removes it. If its input ends before, nothing has changed but, perhaps, for the mark. in
- * notes "ready", reads the stream and makes what is in it. drop  removes what has the mark.
+ * "out" notes its manifest; at "go" it writes the stream and notes that it has; at "hold" it marks the VM and
+ * notes that it does; at "drop" it removes it. If its input ends before, nothing has changed but, perhaps,
+ * for the mark.
+ *
+ * "in" notes that it is ready, reads the stream and makes what is in it.
+ *
+ * "drop" removes what has the mark.
  */
 #include <stdlib.h>
 #include <string.h>
